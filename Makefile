@@ -1,0 +1,46 @@
+# `make` lists the targets. Needs Python 3.11, 3.12 or 3.13 with pip, and nothing else.
+
+PYTHON ?= python3
+UV_VERSION := 0.13.8
+UV := .bootstrap/bin/uv
+ENV := .venv/.made
+RUN := .venv/bin/python
+
+export UV_PYTHON_DOWNLOADS := never
+
+.DEFAULT_GOAL := help
+.PHONY: help env demo test lint lock clean
+
+help:  ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-8s %s\n", $$1, $$2}'
+
+env: $(ENV)  ## make the environment in .venv from the hashed lock
+
+demo: $(ENV)  ## run the quickstart ablation: 12 small VAEs, a table, an MLflow store
+	$(RUN) scripts/train.py experiment=quickstart
+
+test: lint  ## run lint, types and all tests
+	$(RUN) -m pytest
+
+lint: $(ENV)  ## run ruff and mypy only
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+	$(RUN) -m mypy
+
+lock: $(UV)  ## resolve the dependencies anew into requirements.lock
+	$(UV) pip compile pyproject.toml --all-extras --universal --python-version 3.11 \
+	  --generate-hashes --no-emit-index-url --no-header --quiet --output-file requirements.lock
+
+clean:  ## remove the environment (runs and data stay)
+	rm -rf .venv .bootstrap
+
+$(UV):
+	$(PYTHON) -c 'import sys; v = sys.version_info; assert (3, 11) <= v < (3, 14), \
+	  "vae_lab needs Python 3.11, 3.12 or 3.13; name one with: make PYTHON=python3.12"'
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check --target .bootstrap uv==$(UV_VERSION)
+
+$(ENV): $(UV) requirements.lock pyproject.toml
+	$(UV) venv --quiet --allow-existing --python $(PYTHON) .venv
+	$(UV) pip sync --require-hashes requirements.lock
+	$(UV) pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@

@@ -1,0 +1,35 @@
+"""Trains one model, or a whole sweep.
+
+python scripts/train.py data=mnist prior=mixture prior.components=25
+python scripts/train.py -m prior=mvn,mixture estimator=monte_carlo seed=0,1,2
+python scripts/train.py experiment=quickstart
+"""
+
+import logging
+import sys
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+
+from vae_lab.compose import CONF
+from vae_lab.errors import UsageError
+from vae_lab.sweep.job import run_job
+
+
+@hydra.main(config_path=str(CONF), config_name="train", version_base="1.3")
+def main(cfg):
+    job = HydraConfig.get()
+    sweeping = job.mode == hydra.types.RunMode.MULTIRUN
+    try:
+        return run_job(
+            cfg, job.job.num if sweeping else 0, list(job.overrides.task), dict(job.runtime.choices)
+        )
+    except UsageError as error:
+        if sweeping:
+            raise
+        logging.getLogger("vae_lab").error("%s", error)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

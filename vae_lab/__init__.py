@@ -1,0 +1,12 @@
+"""vae_lab: an experiment-tracking research harness for variational autoencoders."""
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # its notices about absent GPUs; errors are raised anyway
+
+
+def load_run(run_id: str, *overrides: str, tracking_uri: str | None = None):
+    """Brings a finished run back from MLflow; see `vae_lab.run.load_run`."""
+    from vae_lab.run import load_run as load
+
+    return load(run_id, *overrides, tracking_uri=tracking_uri)

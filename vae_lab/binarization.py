@@ -1,0 +1,60 @@
+"""What a pixel becomes before the model sees it.
+
+Stored pixels are the integers 0 .. levels - 1; the model sees floats in [0, 1].
+"""
+
+import tensorflow as tf
+
+from vae_lab.randomness import seed_for, uniform_below
+
+# Pixels that are drawn once are the same in every run, whatever the run's seed.
+FIXED_SEED = 0
+
+
+def intensities(pixels, levels):
+    """Integers 0 .. levels - 1 -> float32 in [0, 1]."""
+    return tf.cast(pixels, tf.float32) / (levels - 1)
+
+
+def draw_once(pixels, levels, split):
+    """uint8 pixels [N,H,W,C] of the split of that name -> one Bernoulli draw of each, uint8 zeros and ones."""
+    drawn = uniform_below(intensities(tf.constant(pixels), levels), seed_for(FIXED_SEED, f"binarize {split}"))
+    return tf.cast(drawn, tf.uint8).numpy()
+
+
+class NoBinarization:
+    """Pixels stay as they are."""
+
+    # Whether training keeps the original pixels and draws from them at each visit.
+    redraws = False
+
+    def fix(self, pixels, levels, split):
+        """pixels [N,H,W,C], their levels, "train", "val" or "test" -> fixed pixels, and how many levels those have."""
+        return pixels, levels
+
+    def visit(self, pixels, levels, seed):
+        """Pixels of a training batch, their levels, a stateless seed -> float32 in [0, 1], in the compiled program."""
+        return intensities(pixels, levels)
+
+
+class Threshold(NoBinarization):
+    """1 where the intensity is above 0.5."""
+
+    def fix(self, pixels, levels, split):
+        return (pixels > (levels - 1) / 2).astype("uint8"), 2
+
+
+class Static(NoBinarization):
+    """One Bernoulli draw of each pixel, made once."""
+
+    def fix(self, pixels, levels, split):
+        return draw_once(pixels, levels, split), 2
+
+
+class Dynamic(Static):
+    """Training pixels are drawn afresh at every visit (Salakhutdinov, Murray 2008)."""
+
+    redraws = True
+
+    def visit(self, pixels, levels, seed):
+        return uniform_below(intensities(pixels, levels), seed)

@@ -1,0 +1,161 @@
+"""From configuration to parts."""
+
+import os
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra import compose as hydra_compose
+from hydra import initialize_config_dir
+from hydra.utils import get_class, instantiate
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from vae_lab.checks import check
+from vae_lab.errors import UsageError
+
+PACKAGE = Path(__file__).resolve().parent
+# In a checkout conf/ lies beside the package, in an installed package inside it.
+CONF = PACKAGE / "conf" if (PACKAGE / "conf").is_dir() else PACKAGE.parent / "conf"
+
+
+# What a configuration holds beside the model, its training and its evaluation.
+NOT_OF_THE_MODEL = ("paths", "sweep", "study", "tracking")
+
+
+def home() -> str:
+    """Where runs are kept: VAE_LAB_HOME, else the checkout, else the current directory."""
+    checkout = PACKAGE.parent if (PACKAGE.parent / "pyproject.toml").is_file() else Path.cwd()
+    return str(Path(os.environ.get("VAE_LAB_HOME", checkout)).expanduser().resolve())
+
+
+OmegaConf.register_new_resolver("vae_lab.home", home, replace=True)
+
+
+def compose(*overrides: str) -> Any:
+    """Composes and checks a run's configuration from Python, by the overrides of the command line.
+
+    >>> cfg = compose("data=mnist", "prior=mixture", "prior.components=25")
+    """
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        cfg = hydra_compose("train", list(overrides))
+    check(cfg)
+    return cfg
+
+
+def default_tracking_uri() -> str:
+    """Where runs are tracked when no option says otherwise."""
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        return hydra_compose("train").tracking.uri
+
+
+def plain(cfg: Any) -> dict[str, Any]:
+    """A configuration as nested dicts and lists, all interpolations resolved."""
+    return OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)  # type: ignore[return-value]
+
+
+def to_yaml(cfg: Any) -> str:
+    """A configuration as YAML, all interpolations resolved."""
+    return OmegaConf.to_yaml(OmegaConf.create(plain(cfg)))
+
+
+def from_yaml(text: str, overrides: Sequence[str] = ()) -> Any:
+    """The configuration that `to_yaml` wrote, with `key=value` changes of keys it has.
+
+    Raises:
+      UsageError: when it has no such key.
+    """
+    cfg = OmegaConf.create(text)
+    OmegaConf.set_struct(cfg, True)
+    for override in overrides:
+        try:
+            cfg.merge_with(OmegaConf.from_dotlist([override]))
+        except OmegaConfBaseException as error:
+            raise UsageError(f"{override}: the run's configuration has no such key") from error
+    check(cfg)
+    return cfg
+
+
+def flat(node: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested dicts as one, by dotted keys; lists are leaves."""
+    leaves: dict[str, Any] = {}
+    for key, value in node.items():
+        leaves |= flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return leaves
+
+
+def make(option: Any, **arguments: Any) -> Any:
+    """Instantiates an option's `_target_` with its own settings and these arguments."""
+    settings = {key: value for key, value in option.items() if key not in ("name", "facts")}
+    return instantiate(settings, **arguments, _convert_="all")
+
+
+def make_dataset(cfg: Any) -> Any:
+    """Loads the data set of a configuration."""
+    return make(cfg.data)
+
+
+def make_estimator(cfg: Any) -> Any:
+    """The estimator of a configuration."""
+    return make(cfg.estimator)
+
+
+def make_binarization(cfg: Any) -> Any:
+    """The binarization of a configuration."""
+    return make(cfg.binarization)
+
+
+def make_optimizer(cfg: Any, steps_per_epoch: int) -> tuple[Any, float | None]:
+    """The optimizer, and its learning rate where that is a number and not a schedule."""
+    rate = make(
+        cfg.schedule,
+        learning_rate=cfg.optimizer.learning_rate,
+        steps_per_epoch=steps_per_epoch,
+        total_epochs=cfg.training.epochs,
+    )
+    return make(cfg.optimizer, learning_rate=rate), rate if isinstance(rate, int | float) else None
+
+
+def make_model(cfg: Any, image_shape: tuple[int, ...], train_mean: Any = None) -> Any:
+    """Builds the VAE with the initial weights of its seed.
+
+    The weights of a part depend on the seed and that part alone, so that runs that differ in one axis start from the
+    same weights in all others.
+
+    Args:
+      cfg: the configuration.
+      image_shape: [H, W, C].
+      train_mean: mean training image [H,W,C] in [0, 1]; without it output biases start at zero.
+    """
+    import keras
+
+    from vae_lab.model import VAE
+
+    def part(axis: str, **arguments: Any) -> Any:
+        keras.utils.set_random_seed(zlib.crc32(f"{axis} {cfg.seed}".encode()))
+        return make(cfg[axis], **arguments)
+
+    posterior = part("posterior", latent_size=cfg.latent_size)
+    encoder = part("encoder", output_size=posterior.params_size)
+    encoder.build((None, *image_shape))
+    latent_shape = (*encoder.output_shape[1:-1], cfg.latent_size)
+    likelihood = part("likelihood")
+    prior = part("prior", latent_shape=latent_shape)
+    output_bias = None
+    if train_mean is not None:
+        per_pixel = get_class(cfg.decoder._target_).bias_per_pixel  # type: ignore[attr-defined]
+        output_bias = likelihood.initial_parameters(
+            train_mean if per_pixel else train_mean.mean(axis=(0, 1), keepdims=True)
+        )
+    output_shape = (*image_shape[:2], image_shape[2] * likelihood.params_size)
+    decoder = part("decoder", latent_shape=latent_shape, output_shape=output_shape, output_bias=output_bias)
+    decoder.build((None, *latent_shape))
+    if tuple(decoder.output_shape[1:]) != output_shape:
+        raise UsageError(
+            f"decoder={cfg.decoder.name} gives parameters of shape {tuple(decoder.output_shape[1:])}, and "
+            f"likelihood={cfg.likelihood.name} on data={cfg.data.name} needs {output_shape}"
+        )
+    model = VAE(encoder, posterior, decoder, likelihood, prior, latent_shape)
+    model.build((None, *image_shape))
+    return model

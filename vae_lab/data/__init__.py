@@ -1,0 +1,1 @@
+"""Images and their splits. One file an option of `conf/data/`."""

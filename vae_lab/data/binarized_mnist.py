@@ -1,0 +1,84 @@
+"""MNIST as Larochelle binarized it once (Salakhutdinov, Murray 2008): 50,000, 10,000 and 10,000 rows.
+
+The rows are not in MNIST's order, and the test file is grouped by digit: its first rows are all zeros.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from vae_lab.data.dataset import Dataset, Split, pixels_sha256, require_sha256
+from vae_lab.errors import UsageError
+
+SHA256 = "07ad6da6ba6894a550cb68ae290ff3deb006a01f6b6ce1b3123edec502f1fce8"
+ROWS = {"train": 50_000, "valid": 10_000, "test": 10_000}
+PACKED = "binarized_mnist_packed.npz"
+ORIGIN = "http://www.cs.toronto.edu/~larocheh/public/datasets/binarized_mnist/"
+# Of Larochelle's text files, as published in the checksums of TensorFlow Datasets.
+AMAT_SHA256 = {
+    "train": "ad693b29f94c14277b095f5238ddefbbdaaae0939789dd2f4f0205278cee3e4d",
+    "valid": "1de3d397c40fe8eeb33dafd4099a1f665ec01e96d9be234aaeeac8a34930e2e2",
+    "test": "e6687bfea3f820c174f33b7865140b2a2dd2930ef786f35d45795fc193b5ab2c",
+}
+
+
+def amat(split: str) -> str:
+    """Name of Larochelle's text file of a split."""
+    return f"binarized_mnist_{split}.amat"
+
+
+def read_amat(path: Path) -> np.ndarray:
+    """Reads a text file of rows "0 1 ...", each digit followed by one separator; uint8 [N, 784]."""
+    content = np.frombuffer(path.read_bytes(), np.uint8)
+    if content.size % (2 * 784):
+        raise UsageError(f"{path} is not made of rows of 784 zeros and ones; get it again")
+    return (content[::2] - ord("0")).reshape(-1, 784)
+
+
+def read_packed(path: Path) -> dict[str, np.ndarray]:
+    """Reads the npz with 98 packed bytes a row; uint8 [N, 784] by split."""
+    try:
+        with np.load(path, allow_pickle=False) as packed:
+            return {split: np.unpackbits(packed[split], axis=1, count=784) for split in ROWS}
+    except (OSError, ValueError, KeyError) as error:
+        raise UsageError(f"{path} is not an npz with packed arrays train, valid and test ({error})") from error
+
+
+def available(dir: str | None) -> bool:
+    """Whether the data can be had without a download."""
+    if dir is not None:
+        here = Path(dir).expanduser() / "binarized_mnist"
+        if (here / PACKED).is_file() or all((here / amat(split)).is_file() for split in ROWS):
+            return True
+    return all((Path("~/.keras/datasets").expanduser() / amat(split)).is_file() for split in ROWS)
+
+
+def load(dir: str | None, validation_size: int) -> Dataset:
+    """Loads the three files from `dir`/binarized_mnist (packed npz or .amat), else downloads Larochelle's.
+
+    Raises:
+      UsageError: when there are no files and no network, or the pixels are not Larochelle's.
+    """
+    here = Path(dir).expanduser() / "binarized_mnist" if dir is not None else None
+    if here is not None and (here / PACKED).is_file():
+        source, files = str(here), read_packed(here / PACKED)
+    elif here is not None and all((here / amat(split)).is_file() for split in ROWS):
+        source, files = str(here), {split: read_amat(here / amat(split)) for split in ROWS}
+    else:
+        source, files = ORIGIN, {split: read_amat(download(split, dir)) for split in ROWS}
+    digest = require_sha256("binarized_mnist", source, pixels_sha256(*files.values()), SHA256)
+    train, val, test = (Split(rows.reshape(-1, 28, 28, 1)) for rows in files.values())
+    return Dataset("binarized_mnist", 2, digest, source, train, val if validation_size else val[:0], test)
+
+
+def download(split: str, dir: str | None) -> Path:
+    """Larochelle's text file of a split, in Keras's cache."""
+    import keras
+
+    try:
+        return Path(keras.utils.get_file(amat(split), ORIGIN + amat(split), file_hash=AMAT_SHA256[split]))
+    except Exception as error:  # Keras wraps whatever the network does in a bare Exception
+        raise UsageError(
+            f"data=binarized_mnist: no files in data.dir={dir}, and the download failed ({str(error)[:100]}).\n"
+            f"Put {PACKED}, or {', '.join(map(amat, ROWS))}, into {dir or '<data.dir>'}/binarized_mnist."
+        ) from error

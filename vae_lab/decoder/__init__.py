@@ -1,0 +1,1 @@
+"""Networks from latents to the likelihood's parameters. One file an option of `conf/decoder/`."""

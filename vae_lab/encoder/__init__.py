@@ -1,0 +1,1 @@
+"""Networks from images to features. One file an option of `conf/encoder/`."""

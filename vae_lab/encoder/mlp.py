@@ -1,0 +1,20 @@
+"""Dense encoder."""
+
+import keras
+
+
+class MLP(keras.Sequential):
+    """Dense layers over the flattened image; the last one is linear."""
+
+    def __init__(self, output_size, hidden, activation, initializer):
+        def dense(units, **options):
+            return keras.layers.Dense(units, kernel_initializer=keras.initializers.get(initializer), **options)
+
+        super().__init__(
+            [
+                keras.layers.Flatten(),
+                *(dense(units, activation=activation) for units in hidden),
+                dense(output_size, name="features"),
+            ],
+            name="encoder",
+        )

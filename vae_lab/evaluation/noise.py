@@ -1,0 +1,33 @@
+"""The evaluation's noise: the same for every model and for every way to cut the work.
+
+Images are drawn for in blocks of 100 and samples in blocks of 50; a block's draw is a function of (evaluation seed,
+purpose, block of images, block of samples). Draws are made outside XLA, whose numbers differ from eager ones.
+"""
+
+import numpy as np
+import tensorflow as tf
+
+from vae_lab.randomness import seed_for
+
+IMAGE_BLOCK = 100
+SAMPLE_BLOCK = 50
+
+
+def padded(pixels: np.ndarray, multiple: int) -> np.ndarray:
+    """`pixels` with its first row repeated behind it, up to a multiple of rows."""
+    missing = -len(pixels) % multiple
+    return np.concatenate([pixels, np.repeat(pixels[:1], missing, axis=0)])
+
+
+def posterior_samples(posterior, features, samples, seed, purpose, first_image_block, sample_block):
+    """Draws z [S,B,latent] from q(z|x) for features [B,...] whose rows are whole blocks of images."""
+    blocks = tf.split(features, features.shape[0] // IMAGE_BLOCK)
+    return tf.concat(
+        [
+            posterior.distribution(block).sample(
+                samples, seed=seed_for(seed, purpose, first_image_block + offset, sample_block)
+            )
+            for offset, block in enumerate(blocks)
+        ],
+        axis=1,
+    )

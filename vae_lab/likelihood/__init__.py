@@ -1,0 +1,1 @@
+"""p(x|z), the likelihoods. One file an option of `conf/likelihood/`."""

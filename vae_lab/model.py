@@ -1,0 +1,42 @@
+"""The variational autoencoder: five parts, joined. No loss lives here."""
+
+import keras
+import tensorflow as tf
+
+
+class VAE(keras.Model):
+    """Holds encoder, posterior, decoder, likelihood and prior (see `vae_lab.protocols`).
+
+    References: Kingma, Welling, "Auto-Encoding Variational Bayes", 2014; Rezende, Mohamed, Wierstra, "Stochastic
+    Backpropagation and Approximate Inference in Deep Generative Models", 2014.
+    """
+
+    def __init__(self, encoder, posterior, decoder, likelihood, prior, latent_shape):
+        super().__init__(name="vae")
+        self.encoder = encoder
+        self.posterior = posterior
+        self.decoder = decoder
+        self.likelihood = likelihood
+        self.prior = prior
+        self.latent_shape = tuple(latent_shape)
+
+    def build(self, image_shape):
+        """The parts have made their weights already; Keras asks for this method."""
+
+    def encode(self, x, stop_gradient=False):
+        """x [B,H,W,C] -> q(z|x), batch [B], event `latent_shape`."""
+        return self.posterior.distribution(self.encoder(x), stop_gradient)
+
+    def decode(self, z):
+        """z [..., *latent_shape] -> p(x|z), batch [...], event [H,W,C]."""
+        leading = tf.shape(z)[: len(z.shape) - len(self.latent_shape)]
+        parameters = self.decoder(tf.reshape(z, (-1, *self.latent_shape)))
+        return self.likelihood.distribution(tf.reshape(parameters, tf.concat([leading, parameters.shape[1:]], 0)))
+
+    def latent_prior(self):
+        """Returns p(z), batch [], event `latent_shape`."""
+        return self.prior.distribution(self.encode)
+
+    def call(self, x):
+        """Mean reconstruction through the posterior mean, [B,H,W,C]."""
+        return self.decode(self.encode(x).mean()).mean()

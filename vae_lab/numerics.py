@@ -1,0 +1,16 @@
+"""Numbers kept in range, and the version of the results."""
+
+import tensorflow as tf
+
+# Part of a run's identity: raise it by one whenever a change of the code changes results.
+NUMERICS_VERSION = 1
+
+
+def positive(raw: tf.Tensor, floor: float, activation: str = "softplus") -> tf.Tensor:
+    """Maps unconstrained numbers to scales above `floor`, by softplus or exp."""
+    return floor + (tf.exp(raw) if activation == "exp" else tf.nn.softplus(raw))
+
+
+def inverse_softplus(scale: float) -> float:
+    """The number whose softplus is `scale` > 0."""
+    return float(tf.math.log(tf.math.expm1(tf.constant(scale, tf.float64))))

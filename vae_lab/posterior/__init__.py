@@ -1,0 +1,1 @@
+"""q(z|x), the approximate posteriors. One file an option of `conf/posterior/`."""

@@ -1,0 +1,1 @@
+"""p(z), the priors. One file an option of `conf/prior/`."""

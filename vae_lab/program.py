@@ -1,0 +1,117 @@
+"""A model with its compiled functions, re-used by every run of the same structure in this process.
+
+Tracing and compiling cost seconds where a small run trains in less than one, and their graphs are never freed; new
+weights are assigned into a program that exists.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from vae_lab import compose
+from vae_lab.checks import fact
+from vae_lab.data.dataset import Dataset
+from vae_lab.evaluation.elbo import ElboEvaluator
+from vae_lab.evaluation.importance import LogLikelihoodEvaluator
+from vae_lab.identity import structure_hash
+from vae_lab.training import Trainer
+
+
+@dataclass(frozen=True)
+class Program:
+    """A built model and the compiled functions around it."""
+
+    model: Any
+    trainer: Trainer
+    elbo: ElboEvaluator
+    log_likelihood: LogLikelihoodEvaluator
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """A run's pixels after binarization: for training, and fixed ones of each split for evaluation."""
+
+    train: np.ndarray
+    train_levels: int
+    fixed: dict[str, tuple[np.ndarray, int]]  # by split: pixels and their levels
+
+    def train_mean(self) -> np.ndarray:
+        """Mean training image in [0, 1]."""
+        return self.train.mean(axis=0, dtype=np.float64) / (self.train_levels - 1)
+
+
+_programs: dict[str, Program] = {}
+
+
+@lru_cache(maxsize=2)
+def _load(settings: tuple) -> Dataset:
+    return compose.make(dict(settings))
+
+
+def load_dataset(cfg: Any) -> Dataset:
+    """The data set of a configuration; the last two stay in memory."""
+    return _load(tuple((key, value) for key, value in compose.plain(cfg.data).items() if key != "facts"))
+
+
+def binarize(dataset: Dataset, binarization: Any) -> Pixels:
+    """Applies a binarization to every split."""
+    fixed = {
+        name: binarization.fix(split.pixels, dataset.levels, name) for name, split in dataset.splits().items()
+    }
+    train = (dataset.train.pixels, dataset.levels) if binarization.redraws else fixed["train"]
+    return Pixels(*train, fixed)
+
+
+def resolve_jit(cfg: Any) -> bool:
+    """Whether XLA compiles: `training.jit`, where auto says yes but for convolutions on a CPU, which oneDNN does faster."""
+    if cfg.training.jit != "auto":
+        return cfg.training.jit
+    convolutional = fact(cfg.encoder, "convolutional") or fact(cfg.decoder, "convolutional")
+    return not convolutional or bool(tf.config.list_physical_devices("GPU"))
+
+
+def has_closed_form_kl(cfg: Any) -> bool:
+    """Whether KL(posterior, prior) has a closed form, by the posterior's stated facts."""
+    return cfg.prior.name in fact(cfg.posterior, "closed_form_kl_with", [])
+
+
+def new_program(cfg: Any, pixels: Pixels, binarization: Any) -> Program:
+    """A program of its own for a configuration, with the initial weights of its seed. Nothing is compiled yet."""
+    jit = resolve_jit(cfg)
+    model = compose.make_model(cfg, pixels.train.shape[1:], pixels.train_mean())
+    optimizer, _ = compose.make_optimizer(cfg, steps_per_epoch(cfg, pixels))
+    trainer = Trainer(
+        model,
+        compose.make_estimator(cfg),
+        optimizer,
+        binarization,
+        pixels.train_levels,
+        cfg.training.batch_size,
+        cfg.training.loss_reduction,
+        cfg.training.normalize_gradients,
+        jit,
+    )
+    return Program(
+        model, trainer, ElboEvaluator(model, has_closed_form_kl(cfg), jit), LogLikelihoodEvaluator(model, jit)
+    )
+
+
+def program_for(cfg: Any, pixels: Pixels, binarization: Any) -> Program:
+    """The program that this process has for the configuration's structure, put to the initial weights of its seed."""
+    key = structure_hash(compose.plain(cfg), len(pixels.train), resolve_jit(cfg))
+    if key not in _programs:
+        _programs[key] = new_program(cfg, pixels, binarization)
+        return _programs[key]
+    program = _programs[key]
+    initial = compose.make_model(cfg, pixels.train.shape[1:], pixels.train_mean())
+    program.model.set_weights(initial.get_weights())
+    program.trainer.reset_optimizer(compose.make_optimizer(cfg, steps_per_epoch(cfg, pixels))[1])
+    return program
+
+
+def steps_per_epoch(cfg: Any, pixels: Pixels) -> int:
+    """Whole batches in the training rows."""
+    return len(pixels.train) // cfg.training.batch_size

@@ -1,0 +1,100 @@
+"""Every role, once: what goes in, what comes out. Read this first.
+
+Shapes: S samples lead, B batch, L latents, H W C image, P = `likelihood.params_size` numbers a channel. `latent`
+stands for the latent's event shape: [L], or [h, w, c] when the encoder keeps the grid. Log-probabilities are in
+nats per image.
+
+    x [B,H,W,C] --encoder--> features --posterior--> q(z|x) --sample--> z [S,B,latent]
+                                                                            |
+        log p(x|z) [S,B] <--likelihood-- parameters [S,B,H,W,C*P] <--decoder+
+
+Networks return tensors, the other parts return TensorFlow Probability distributions, and the parts never import
+each other: `vae_lab.model.VAE` joins them. Every part is a `keras.layers.Layer`; a part with weights of its own makes
+them by `add_weight` and builds its distribution anew on each call, or its weights would get no gradient.
+"""
+
+from typing import Any, NamedTuple, Protocol, runtime_checkable
+
+# TensorFlow and TensorFlow Probability carry no type annotations.
+Tensor = Any
+Distribution = Any
+
+
+class Terms(NamedTuple):
+    """What an estimator says of a batch. Each entry is [B], in nats per image."""
+
+    loss: Tensor  # what training differentiates; beta and gradient tricks act here and nowhere else
+    rate: Tensor  # KL(q(z|x), p(z)), in closed form or by samples
+    distortion: Tensor  # -E_q log p(x|z)
+    elbo: Tensor  # -(rate + distortion), always
+    bound: Tensor  # the estimator's own lower bound on log p(x); the ELBO unless it says otherwise
+
+
+@runtime_checkable
+class Encoder(Protocol):
+    """A network from images to features.
+
+    Made with `output_size`, the width of its last axis.
+    """
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """x [B,H,W,C] -> features [B, output_size], or [B,h,w,output_size] for a spatial latent."""
+
+
+@runtime_checkable
+class Posterior(Protocol):
+    """q(z|x), the approximate posterior. Made with `latent_size`, the length of z's last axis."""
+
+    params_size: int  # how many features a latent vector takes
+
+    def distribution(self, features: Tensor, stop_gradient: bool = False) -> Distribution:
+        """features [B,(h,w,)params_size] -> distribution with batch [B] and event `latent`.
+
+        With `stop_gradient` the distribution's parameters are constants to differentiation, so that its `log_prob`
+        passes gradient to z alone.
+        """
+
+
+@runtime_checkable
+class Prior(Protocol):
+    """p(z). Made with `latent_shape`."""
+
+    def distribution(self, posterior_of: Any) -> Distribution:
+        """posterior_of, the model's map from x to q(z|x) -> distribution with batch [] and event `latent`."""
+
+
+@runtime_checkable
+class Decoder(Protocol):
+    """A network from latents to the likelihood's parameters.
+
+    Made with `latent_shape`, `output_shape` [H,W,C*P] and `output_bias`, an array that broadcasts to `output_shape`
+    or None: what the network starts from before its input counts.
+    """
+
+    bias_per_pixel: bool  # whether the output bias has an entry a pixel, or one a channel
+
+    def __call__(self, z: Tensor) -> Tensor:
+        """z [N,latent] -> parameters [N,H,W,C*P]. The model folds any leading axes of z into N."""
+
+
+@runtime_checkable
+class Likelihood(Protocol):
+    """p(x|z), by the decoder's parameters. Made without arguments beyond its own options."""
+
+    params_size: int  # P, the numbers that describe one channel of a pixel
+
+    def distribution(self, parameters: Tensor) -> Distribution:
+        """parameters [...,H,W,C*P] -> distribution with batch [...] and event [H,W,C]."""
+
+    def initial_parameters(self, mean: Any) -> Any:
+        """mean [...,C], a training mean in [0, 1] -> parameters [...,C*P] of a distribution with that mean, or None."""
+
+
+@runtime_checkable
+class Estimator(Protocol):
+    """The objective: a stochastic estimate of a bound on log p(x), and how its gradient is taken."""
+
+    samples: int  # K, draws of z an image
+
+    def __call__(self, model: Any, x: Tensor, seed: Tensor, epoch: Tensor | None = None) -> Terms:
+        """model, x [B,H,W,C], stateless seed [2], epochs trained so far (None: all warm-up is over) -> terms."""

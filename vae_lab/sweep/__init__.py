@@ -1,0 +1,1 @@
+"""What Hydra's multirun lacks: arms and seeds, a checked plan, a parent run, failures that are told."""

@@ -1,0 +1,73 @@
+"""What a person sees while jobs run: one line every few seconds, and one at each job's end."""
+
+import logging
+import time
+from typing import Any
+
+log = logging.getLogger("vae_lab")
+
+SECONDS_BETWEEN_LINES = 5.0
+
+
+def duration(seconds: float) -> str:
+    """Seconds as m:ss or h:mm:ss."""
+    minutes, seconds = divmod(round(max(0.0, seconds)), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
+
+
+class Progress:
+    """Prints where a job stands: which of how many, epoch, ELBO, time left for it and for the sweep.
+
+    Args:
+      name: the run's name.
+      number: the job's place in the sweep, from 0.
+      total: how many jobs the sweep has.
+      epochs: how many epochs the job has.
+      sweep_started: when the sweep began, in seconds since 1970; None for a single run.
+    """
+
+    def __init__(self, name: str, number: int, total: int, epochs: int, sweep_started: float | None):
+        width = len(str(total))
+        self.head = f"[{number + 1:{width}}/{total}] {name}" if total > 1 else name
+        self.number, self.total, self.epochs, self.sweep_started = number, total, epochs, sweep_started
+        self.began = time.monotonic()
+        self.printed = self.began
+        self.first: tuple[float, float] | None = None  # time and epoch of the first report: compilation is over
+        log.info("%s  starts", self.head)
+
+    def __call__(self, result: Any, metrics: dict[str, float]) -> None:
+        """Takes an EpochResult and the newest metrics by name."""
+        now = time.monotonic()
+        if self.first is None:
+            self.first = (now, result.epoch)
+        if now - self.printed < SECONDS_BETWEEN_LINES:
+            return
+        self.printed = now
+        log.info("%s", self.line(result.epoch, result.running["elbo"], metrics, now))
+
+    def line(self, epoch: float, running_elbo: float, metrics: dict[str, float], now: float) -> str:
+        """The line of an epoch."""
+        began, first_epoch = self.first or (now, epoch)
+        elbo = f"val elbo {metrics['val/elbo']:.2f}" if "val/elbo" in metrics else f"elbo {running_elbo:.2f}"
+        text = f"{self.head}  epoch {epoch:.1f}/{self.epochs}  {elbo}"
+        if epoch > first_epoch:
+            text += f"  left {duration((self.epochs - epoch) * (now - began) / (epoch - first_epoch))}"
+        if self.total > 1 and self.sweep_started is not None and (done := self.number + epoch / self.epochs) > 0.5:
+            spent = time.time() - self.sweep_started
+            text += f" (sweep {duration(spent * (self.total - done) / done)})"
+        return text
+
+    def finished(self, metrics: dict[str, float]) -> None:
+        """Says that the job is done, and its result."""
+        log.info(
+            "%s  done in %s  test elbo %.2f%s",
+            self.head,
+            duration(time.monotonic() - self.began),
+            metrics["test/elbo"],
+            f"  log-likelihood {metrics['test/log_likelihood']:.2f}" if "test/log_likelihood" in metrics else "",
+        )
+
+    def failed(self, error: BaseException) -> None:
+        """Says that the job failed, and why."""
+        log.info("%s  FAILED: %s: %s", self.head, type(error).__name__, str(error)[:300])

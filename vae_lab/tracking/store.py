@@ -1,0 +1,109 @@
+"""The MLflow store: a database made once, and its client."""
+
+import os
+import sqlite3
+import urllib.request
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from vae_lab.errors import UsageError
+
+SQLITE = "sqlite:///"
+SECONDS_FOR_THE_LOCK = 120
+SECONDS_FOR_THE_SERVER = 10
+
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+
+
+@dataclass(frozen=True)
+class Store:
+    """An open MLflow store, and the experiment that new runs go to."""
+
+    client: Any
+    experiment_id: str | None
+    uri: str
+
+    def ui_command(self) -> str:
+        """The command that shows this store in a browser."""
+        if self.uri.startswith(SQLITE):
+            return f"mlflow ui --workers 1 --backend-store-uri {self.uri}"
+        return f"open {self.uri}"
+
+
+def database_path(uri: str) -> Path | None:
+    """File of a sqlite URI, None for a server's."""
+    return Path(uri.removeprefix(SQLITE)).expanduser().resolve() if uri.startswith(SQLITE) else None
+
+
+@lru_cache(maxsize=8)
+def open_store(uri: str, experiment_name: str | None = None, artifacts: str | None = None) -> Store:
+    """Opens a store, making the database (under a lock) and the experiment where they do not exist.
+
+    Args:
+      uri: "sqlite:///" and a path, or "http://host:port" of a server.
+      experiment_name: the MLflow experiment of new runs; None to read only.
+      artifacts: folder for the artifacts of a new experiment in a sqlite store; a server decides by itself.
+
+    Raises:
+      UsageError: when the database cannot be made or the server does not answer.
+    """
+    path = database_path(uri)
+    if path is None:
+        _require_server(uri)
+        return _connect(uri, experiment_name, None)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(f"{path}.lock", timeout=SECONDS_FOR_THE_LOCK):
+            # Write-ahead logging lets several jobs write at once; MLflow leaves it off.
+            with sqlite3.connect(path) as database:
+                database.execute("PRAGMA journal_mode=WAL")
+            location = None if artifacts is None else Path(artifacts).expanduser().resolve().as_uri()
+            return _connect(f"{SQLITE}{path}", experiment_name, location)
+    except Timeout:
+        raise UsageError(
+            f"tracking.uri={uri}: another process has held {path}.lock for {SECONDS_FOR_THE_LOCK} s; "
+            "remove that file if no sweep is running"
+        ) from None
+    except (OSError, sqlite3.Error) as error:
+        raise UsageError(f"tracking.uri={uri} cannot be opened ({error}); name a writable place") from error
+
+
+def _connect(uri: str, experiment_name: str | None, location: str | None) -> Store:
+    import logging
+
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
+    client = MlflowClient(tracking_uri=uri)
+    try:
+        if experiment_name is None:
+            client.search_experiments(max_results=1)
+            return Store(client, None, uri)
+        experiment = client.get_experiment_by_name(experiment_name)
+        if experiment is None:
+            return Store(client, client.create_experiment(experiment_name, artifact_location=location), uri)
+    except MlflowException as error:
+        raise UsageError(f"tracking.uri={uri} cannot be used ({str(error)[:200]})") from error
+    if experiment.lifecycle_stage != "active":
+        raise UsageError(
+            f"tracking.experiment_name={experiment_name} was deleted in {uri}; restore it there or take another name"
+        )
+    return Store(client, experiment.experiment_id, uri)
+
+
+def _require_server(uri: str) -> None:
+    if not uri.startswith(("http://", "https://")):
+        raise UsageError(f"tracking.uri={uri} must begin with sqlite:/// or http://")
+    try:
+        urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=SECONDS_FOR_THE_SERVER).close()
+    except OSError as error:
+        raise UsageError(
+            f"tracking.uri={uri} does not answer ({error}); start it with `mlflow server`, or leave tracking.uri out to "
+            "use a local database"
+        ) from error

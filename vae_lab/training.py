@@ -1,0 +1,141 @@
+"""The compiled training loop. It knows no tracker and no files."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import tensorflow as tf
+
+from vae_lab.protocols import Terms
+from vae_lab.randomness import seed_for
+
+# A call into the compiled loop should last about this long: long enough to cost nothing, short enough to watch.
+SECONDS_PER_CALL = 2.0
+
+
+class NonFiniteLoss(RuntimeError):
+    """The loss became infinite or NaN; the message says at which step."""
+
+
+@dataclass(frozen=True)
+class EpochResult:
+    """Where training stands after a group of steps."""
+
+    epoch: float  # epochs trained so far; whole at an epoch's end
+    step: int  # optimizer steps taken so far
+    complete: bool  # whether an epoch has just ended
+    running: dict[str, float]  # mean of each term over the epoch so far, while the weights change; nats
+    seconds: float  # this epoch's time so far
+    images: int  # this epoch's images so far
+
+
+class Trainer:
+    """One compiled loop over minibatches: shuffling, gathering, binarization, gradient and update, without Python.
+
+    A step depends on (weights, optimizer state, pixels, run seed, step) only, so one trainer serves every run of its
+    structure, and a run may stop and go on at any epoch.
+
+    Args:
+      model: the VAE, built; estimator, optimizer and binarization: as configured.
+      levels: grey levels of the pixels.
+      batch_size: images a step; the remainder of a shuffled epoch is dropped.
+      loss_reduction: "mean" or "sum" of the loss over the batch.
+      normalize_gradients: whether to divide each tensor's gradient by its norm (Tomczak, Welling 2018).
+      jit: whether XLA compiles the loop.
+    """
+
+    def __init__(
+        self, model, estimator, optimizer, binarization, levels, batch_size, loss_reduction, normalize_gradients, jit
+    ):
+        self.model = model
+        self.estimator = estimator
+        self.optimizer = optimizer
+        self.binarization = binarization
+        self.levels = levels
+        self.batch_size = batch_size
+        self.reduce = {"mean": tf.reduce_mean, "sum": tf.reduce_sum}[loss_reduction]
+        self.normalize_gradients = normalize_gradients
+        optimizer.build(model.trainable_variables)
+        self._initial_slots = [variable.numpy() for variable in optimizer.variables]
+        self._steps = tf.function(self._take_steps, jit_compile=jit)
+        self._seconds_per_step = None
+
+    def reset_optimizer(self, learning_rate: float | None) -> None:
+        """Puts the optimizer back to before its first step; `learning_rate` where it is a number, not a schedule."""
+        for variable, initial in zip(self.optimizer.variables, self._initial_slots, strict=True):
+            variable.assign(initial)
+        if learning_rate is not None:
+            self.optimizer.learning_rate = learning_rate
+
+    def step(self, x, seed, epoch):
+        """One update on images x [B,H,W,C]; returns the batch's terms and its loss."""
+        with tf.GradientTape() as tape:
+            terms = self.estimator(self.model, x, seed, epoch)
+            loss = self.reduce(terms.loss)
+        variables = self.model.trainable_variables
+        gradients = tape.gradient(loss, variables)
+        if self.normalize_gradients:
+            gradients = [gradient / (tf.norm(gradient) + 1e-12) for gradient in gradients]
+        self.optimizer.apply(gradients, variables)
+        return terms, loss
+
+    def _take_steps(self, pixels, order, seed, epoch, first, last, sums, first_bad):
+        """Steps `first` to `last` - 1 of an epoch; returns the sums of the terms and the first step whose loss is bad."""
+        steps_per_epoch = tf.shape(order)[0] // self.batch_size
+        for i in tf.range(first, last):
+            step = epoch * steps_per_epoch + i
+            rows = tf.slice(order, [i * self.batch_size], [self.batch_size])
+            x = self.binarization.visit(tf.gather(pixels, rows), self.levels, seed_for(seed, "binarize", step))
+            progress = tf.cast(step, tf.float32) / tf.cast(steps_per_epoch, tf.float32)
+            terms, loss = self.step(x, seed_for(seed, "posterior", step), progress)
+            sums += tf.stack([tf.reduce_sum(tf.cast(term, tf.float64)) for term in terms])
+            bad = tf.logical_and(first_bad < 0, tf.logical_not(tf.math.is_finite(loss)))
+            first_bad = tf.where(bad, step, first_bad)
+        return sums, first_bad
+
+    def train(self, pixels, seed: int, epochs: int, first_epoch: int = 0) -> Iterator[EpochResult]:
+        """Trains from `first_epoch` up to `epochs`, yielding after each group of steps.
+
+        Args:
+          pixels: uint8 tensor [N,H,W,C] on the device.
+          seed: the run's seed.
+
+        Raises:
+          NonFiniteLoss: as soon as a group of steps held a loss that is not finite.
+        """
+        rows = pixels.shape[0]
+        steps_per_epoch = rows // self.batch_size
+        seed = tf.constant(seed, tf.int32)
+        for epoch in range(first_epoch, epochs):
+            order = tf.random.experimental.stateless_shuffle(tf.range(rows), seed_for(seed, "shuffle", epoch))
+            sums, first_bad = tf.zeros(len(Terms._fields), tf.float64), tf.constant(-1)
+            began, done = time.perf_counter(), 0
+            while done < steps_per_epoch:
+                last = min(steps_per_epoch, done + self._group())
+                called = time.perf_counter()
+                sums, first_bad = self._steps(
+                    pixels, order, seed, tf.constant(epoch), tf.constant(done), tf.constant(last), sums, first_bad
+                )
+                if (bad := int(first_bad)) >= 0:
+                    raise NonFiniteLoss(
+                        f"the loss is not finite at step {bad} (epoch {bad // steps_per_epoch + 1}); "
+                        "try a smaller optimizer.learning_rate or optimizer.clipnorm=1"
+                    )
+                self._seconds_per_step = (time.perf_counter() - called) / (last - done)
+                done = last
+                images = done * self.batch_size
+                yield EpochResult(
+                    epoch=epoch + done / steps_per_epoch,
+                    step=epoch * steps_per_epoch + done,
+                    complete=done == steps_per_epoch,
+                    running=dict(zip(Terms._fields, np.asarray(sums) / images, strict=True)),
+                    seconds=time.perf_counter() - began,
+                    images=images,
+                )
+
+    def _group(self) -> int:
+        """How many steps the next call takes; the first calls are small, to learn what a step costs."""
+        if self._seconds_per_step is None:
+            return 10
+        return max(10, int(SECONDS_PER_CALL / self._seconds_per_step))
