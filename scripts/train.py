@@ -21,9 +21,7 @@ def main(cfg):
     job = HydraConfig.get()
     sweeping = job.mode == hydra.types.RunMode.MULTIRUN
     try:
-        return run_job(
-            cfg, job.job.num if sweeping else 0, list(job.overrides.task), dict(job.runtime.choices)
-        )
+        return run_job(cfg, job.job.num if sweeping else 0, list(job.overrides.task), dict(job.runtime.choices))
     except UsageError as error:
         if sweeping:
             raise

@@ -47,7 +47,9 @@ def check_counts(cfg: Config) -> None:
     for part in ("encoder", "decoder"):
         for units in cfg[part].get("hidden", []):
             if not isinstance(units, int) or units < 1:
-                raise UsageError(f"{part}.hidden={list(cfg[part].hidden)} must be a list of whole numbers of at least 1")
+                raise UsageError(
+                    f"{part}.hidden={list(cfg[part].hidden)} must be a list of whole numbers of at least 1"
+                )
 
 
 def check_numbers(cfg: Config) -> None:

@@ -12,7 +12,7 @@ from hydra.utils import get_class, instantiate
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from vae_lab.checks import check
+from vae_lab.checks import check, fact
 from vae_lab.errors import UsageError
 
 PACKAGE = Path(__file__).resolve().parent
@@ -91,6 +91,11 @@ def make(option: Any, **arguments: Any) -> Any:
     return instantiate(settings, **arguments, _convert_="all")
 
 
+def extra_arguments(option: Any, **offered: Any) -> dict[str, Any]:
+    """Those of the offered constructor arguments that the option's fact `takes` asks for."""
+    return {name: offered[name] for name in fact(option, "takes", [])}
+
+
 def make_dataset(cfg: Any) -> Any:
     """Loads the data set of a configuration."""
     return make(cfg.data)
@@ -117,7 +122,9 @@ def make_optimizer(cfg: Any, steps_per_epoch: int) -> tuple[Any, float | None]:
     return make(cfg.optimizer, learning_rate=rate), rate if isinstance(rate, int | float) else None
 
 
-def make_model(cfg: Any, image_shape: tuple[int, ...], train_mean: Any = None) -> Any:
+def make_model(
+    cfg: Any, image_shape: tuple[int, ...], levels: int, train_mean: Any = None, train_images: Any = None
+) -> Any:
     """Builds the VAE with the initial weights of its seed.
 
     The weights of a part depend on the seed and that part alone, so that runs that differ in one axis start from the
@@ -126,7 +133,9 @@ def make_model(cfg: Any, image_shape: tuple[int, ...], train_mean: Any = None) -
     Args:
       cfg: the configuration.
       image_shape: [H, W, C].
+      levels: grey levels of the pixels that the likelihood scores.
       train_mean: mean training image [H,W,C] in [0, 1]; without it output biases start at zero.
+      train_images: some training images [N,H,W,C] in [0, 1], for parts that start from them.
     """
     import keras
 
@@ -140,11 +149,15 @@ def make_model(cfg: Any, image_shape: tuple[int, ...], train_mean: Any = None) -
     encoder = part("encoder", output_size=posterior.params_size)
     encoder.build((None, *image_shape))
     latent_shape = (*encoder.output_shape[1:-1], cfg.latent_size)
-    likelihood = part("likelihood")
-    prior = part("prior", latent_shape=latent_shape)
+    likelihood = part("likelihood", **extra_arguments(cfg.likelihood, levels=levels))
+    prior = part(
+        "prior",
+        latent_shape=latent_shape,
+        **extra_arguments(cfg.prior, image_shape=image_shape, train_images=train_images),
+    )
     output_bias = None
     if train_mean is not None:
-        per_pixel = get_class(cfg.decoder._target_).bias_per_pixel  # type: ignore[attr-defined]
+        per_pixel = get_class(cfg.decoder._target_).bias_per_pixel
         output_bias = likelihood.initial_parameters(
             train_mean if per_pixel else train_mean.mean(axis=(0, 1), keepdims=True)
         )

@@ -38,6 +38,14 @@ class Pixels:
     train_levels: int
     fixed: dict[str, tuple[np.ndarray, int]]  # by split: pixels and their levels
 
+    def levels(self) -> int:
+        """Grey levels of the pixels that the likelihood scores."""
+        return self.fixed["test"][1]
+
+    def train_images(self, count: int = 1000) -> np.ndarray:
+        """The first training images in [0, 1], before any drawing at visits."""
+        return self.fixed["train"][0][:count] / np.float32(self.fixed["train"][1] - 1)
+
     def train_mean(self) -> np.ndarray:
         """Mean training image in [0, 1]."""
         return self.train.mean(axis=0, dtype=np.float64) / (self.train_levels - 1)
@@ -58,15 +66,13 @@ def load_dataset(cfg: Any) -> Dataset:
 
 def binarize(dataset: Dataset, binarization: Any) -> Pixels:
     """Applies a binarization to every split."""
-    fixed = {
-        name: binarization.fix(split.pixels, dataset.levels, name) for name, split in dataset.splits().items()
-    }
-    train = (dataset.train.pixels, dataset.levels) if binarization.redraws else fixed["train"]
-    return Pixels(*train, fixed)
+    fixed = {name: binarization.fix(split.pixels, dataset.levels, name) for name, split in dataset.splits().items()}
+    train, levels = (dataset.train.pixels, dataset.levels) if binarization.redraws else fixed["train"]
+    return Pixels(train, levels, fixed)
 
 
 def resolve_jit(cfg: Any) -> bool:
-    """Whether XLA compiles: `training.jit`, where auto says yes but for convolutions on a CPU, which oneDNN does faster."""
+    """Whether XLA compiles: `training.jit`, where auto means yes, but for convolutions on a CPU: oneDNN is faster."""
     if cfg.training.jit != "auto":
         return cfg.training.jit
     convolutional = fact(cfg.encoder, "convolutional") or fact(cfg.decoder, "convolutional")
@@ -78,10 +84,15 @@ def has_closed_form_kl(cfg: Any) -> bool:
     return cfg.prior.name in fact(cfg.posterior, "closed_form_kl_with", [])
 
 
+def new_model(cfg: Any, pixels: Pixels) -> Any:
+    """The configuration's model with the initial weights of its seed."""
+    return compose.make_model(cfg, pixels.train.shape[1:], pixels.levels(), pixels.train_mean(), pixels.train_images())
+
+
 def new_program(cfg: Any, pixels: Pixels, binarization: Any) -> Program:
     """A program of its own for a configuration, with the initial weights of its seed. Nothing is compiled yet."""
     jit = resolve_jit(cfg)
-    model = compose.make_model(cfg, pixels.train.shape[1:], pixels.train_mean())
+    model = new_model(cfg, pixels)
     optimizer, _ = compose.make_optimizer(cfg, steps_per_epoch(cfg, pixels))
     trainer = Trainer(
         model,
@@ -106,8 +117,7 @@ def program_for(cfg: Any, pixels: Pixels, binarization: Any) -> Program:
         _programs[key] = new_program(cfg, pixels, binarization)
         return _programs[key]
     program = _programs[key]
-    initial = compose.make_model(cfg, pixels.train.shape[1:], pixels.train_mean())
-    program.model.set_weights(initial.get_weights())
+    program.model.set_weights(new_model(cfg, pixels).get_weights())
     program.trainer.reset_optimizer(compose.make_optimizer(cfg, steps_per_epoch(cfg, pixels))[1])
     return program
 

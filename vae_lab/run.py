@@ -193,8 +193,8 @@ def load_run(run_id: str, *overrides: str, tracking_uri: str | None = None) -> L
         dataset = load_dataset(cfg)
         if dataset.sha256 != (trained_on := record.tags["vae_lab.data_sha256"]):
             raise UsageError(
-                f"run={run_id} was trained on pixels with SHA-256 {trained_on[:12]}..., and data={cfg.data.name} now has "
-                f"{dataset.sha256[:12]}..."
+                f"run={run_id} was trained on pixels with SHA-256 {trained_on[:12]}..., and "
+                f"data={cfg.data.name} now has {dataset.sha256[:12]}..."
             )
         binarization = compose.make_binarization(cfg)
         pixels = binarize(dataset, binarization)

@@ -19,9 +19,7 @@ def piecewise(learning_rate: float, steps_per_epoch: int, total_epochs: int, epo
     )
 
 
-def cosine(
-    learning_rate: float, steps_per_epoch: int, total_epochs: int, final_factor: float, warmup_epochs: float
-):
+def cosine(learning_rate: float, steps_per_epoch: int, total_epochs: int, final_factor: float, warmup_epochs: float):
     """Rises linearly from 0 over `warmup_epochs`, then falls to `final_factor * learning_rate` along half a cosine."""
     warmup_steps = round(warmup_epochs * steps_per_epoch)
     return keras.optimizers.schedules.CosineDecay(

@@ -81,9 +81,10 @@ class Trainer:
         return terms, loss
 
     def _take_steps(self, pixels, order, seed, epoch, first, last, sums, first_bad):
-        """Steps `first` to `last` - 1 of an epoch; returns the sums of the terms and the first step whose loss is bad."""
+        """Steps `first` to `last` - 1 of an epoch -> sums of the terms, and the first step whose loss is bad or -1."""
         steps_per_epoch = tf.shape(order)[0] // self.batch_size
-        for i in tf.range(first, last):
+        i = first
+        while i < last:  # a tf.range would make XLA compile anew for each pair of bounds
             step = epoch * steps_per_epoch + i
             rows = tf.slice(order, [i * self.batch_size], [self.batch_size])
             x = self.binarization.visit(tf.gather(pixels, rows), self.levels, seed_for(seed, "binarize", step))
@@ -92,6 +93,7 @@ class Trainer:
             sums += tf.stack([tf.reduce_sum(tf.cast(term, tf.float64)) for term in terms])
             bad = tf.logical_and(first_bad < 0, tf.logical_not(tf.math.is_finite(loss)))
             first_bad = tf.where(bad, step, first_bad)
+            i += 1
         return sums, first_bad
 
     def train(self, pixels, seed: int, epochs: int, first_epoch: int = 0) -> Iterator[EpochResult]:

@@ -11,9 +11,7 @@ class MLP(keras.Sequential):
 
     bias_per_pixel = True
 
-    def __init__(
-        self, latent_shape, output_shape, output_bias, hidden, activation, initializer, output_initializer
-    ):
+    def __init__(self, latent_shape, output_shape, output_bias, hidden, activation, initializer, output_initializer):
         def dense(units, kernel, **options):
             return keras.layers.Dense(units, kernel_initializer=keras.initializers.get(kernel), **options)
 

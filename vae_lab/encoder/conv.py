@@ -9,7 +9,12 @@ class Conv(keras.Sequential):
     def __init__(self, output_size, filters, kernels, strides, paddings, activation, initializer):
         convolutions = [
             keras.layers.Conv2D(
-                count, kernel, stride, padding, activation=activation, kernel_initializer=keras.initializers.get(initializer)
+                count,
+                kernel,
+                stride,
+                padding,
+                activation=activation,
+                kernel_initializer=keras.initializers.get(initializer),
             )
             for count, kernel, stride, padding in zip(filters, kernels, strides, paddings, strict=True)
         ]

@@ -58,7 +58,9 @@ class ElboEvaluator:
             batch = tf.constant(stored[start : start + batch_size])
             block = tf.constant(start // IMAGE_BLOCK)
             results.append([part.numpy() for part in self._batch(batch, levels, samples, tf.constant(seed), block)])
-        rate, distortion, mean = (np.concatenate(parts)[:rows].astype(np.float64) for parts in zip(*results, strict=True))
+        rate, distortion, mean = (
+            np.concatenate(parts)[:rows].astype(np.float64) for parts in zip(*results, strict=True)
+        )
         return {
             "elbo": -(rate + distortion),
             "rate": rate,

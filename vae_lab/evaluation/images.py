@@ -1,7 +1,6 @@
-"""Pictures of a model: contact sheets from fixed rows and fixed latents, so that frames compare over epochs and runs."""
+"""Contact sheets of a model from fixed rows and fixed latents, so that frames compare over epochs and runs."""
 
 import numpy as np
-import tensorflow as tf
 
 from vae_lab.binarization import intensities
 from vae_lab.randomness import seed_for
@@ -11,7 +10,7 @@ CELL = 56  # pixels of a cell's longer side, at least: small digits are enlarged
 
 
 def contact_sheet(rows: list[np.ndarray]) -> np.ndarray:
-    """Rows of images [COLUMNS,H,W,C] in [0, 1], top to bottom -> one uint8 picture [height,width,3], thin white rules."""
+    """Rows of images [COLUMNS,H,W,C] in [0, 1], top to bottom -> one uint8 picture [height,width,3]."""
     grid = np.stack(rows)
     zoom = max(1, CELL // max(grid.shape[2:4]))
     grid = grid.repeat(zoom, axis=2).repeat(zoom, axis=3)

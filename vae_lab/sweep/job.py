@@ -37,6 +37,16 @@ def job_tags(cfg: Any, overrides: list[str], choices: Mapping[str, str | None]) 
     return tags
 
 
+def single_name(overrides: list[str], seed: int) -> str:
+    """A run's name by its overrides; by the chosen options alone where those would be too many to read."""
+    told = [
+        entry for entry in overrides if not entry.startswith(("seed=", "sweep.", "hydra.", "tracking.", "data.dir"))
+    ]
+    if len("-".join(told)) > 60:
+        told = [entry for entry in told if "." not in entry.partition("=")[0]]
+    return "-".join([*told, f"s{seed}"])
+
+
 def run_job(cfg: Any, number: int, overrides: list[str], choices: Mapping[str, str | None]) -> float:
     """Checks, trains and evaluates one configuration; returns its test ELBO, which sweepers maximize.
 
@@ -44,9 +54,7 @@ def run_job(cfg: Any, number: int, overrides: list[str], choices: Mapping[str, s
       UsageError: before any work, where the configuration cannot run.
     """
     check(cfg)
-    name = cfg.sweep.run_name or "-".join(
-        [*(entry for entry in overrides if not entry.startswith(("seed=", "sweep.", "hydra."))), f"s{cfg.seed}"]
-    )
+    name = cfg.sweep.run_name or single_name(overrides, cfg.seed)
     progress = Progress(name, number, cfg.sweep.total, cfg.training.epochs, cfg.sweep.started)
     from vae_lab.run import run  # imports TensorFlow: not before the checks are over
 

@@ -74,7 +74,7 @@ def multirun(
       compose: overrides -> one job's configuration.
       launch: lists of overrides, one a job -> Hydra's job returns.
     """
-    study = OmegaConf.to_container(config.study, resolve=True) if config.study is not None else None
+    study = plain(config.study) if config.study is not None else None
     try:
         jobs = checked_plan(study, given, compose)
         log.info("%d jobs, all checked", len(jobs))
@@ -92,7 +92,10 @@ def multirun(
     batch = [
         [
             *job.overrides,
-            *(to_override(key, value) for key, value in (common | {"sweep.arm": job.arm, "sweep.run_name": job.name}).items()),
+            *(
+                to_override(key, value)
+                for key, value in (common | {"sweep.arm": job.arm, "sweep.run_name": job.name}).items()
+            ),
         ]
         for job in jobs
     ]
@@ -113,8 +116,8 @@ def multirun(
     print(f"\nSee it in MLflow:\n  {parent.store.ui_command()}\nsweep: {parent.run.run_id}")
     if failed:
         print(f"\n{len(failed)} of {len(jobs)} jobs failed (each has its traceback in MLflow, artifact error.txt):")
-        for job, error in failed:
-            print(f"  {job.name}: {type(error).__name__}: {str(error)[:200]}")
+        for job, reason in failed:
+            print(f"  {job.name}: {type(reason).__name__}: {str(reason)[:200]}")
         sys.exit(1)
     return list(returns)
 

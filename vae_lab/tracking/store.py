@@ -104,6 +104,6 @@ def _require_server(uri: str) -> None:
         urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=SECONDS_FOR_THE_SERVER).close()
     except OSError as error:
         raise UsageError(
-            f"tracking.uri={uri} does not answer ({error}); start it with `mlflow server`, or leave tracking.uri out to "
-            "use a local database"
+            f"tracking.uri={uri} does not answer ({error}); start it with `mlflow server`, "
+            "or leave tracking.uri out to use a local database"
         ) from error
