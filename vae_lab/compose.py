@@ -115,11 +115,11 @@ def make_optimizer(cfg: Any, steps_per_epoch: int) -> tuple[Any, float | None]:
     """The optimizer, and its learning rate where that is a number and not a schedule."""
     rate = make(
         cfg.schedule,
-        learning_rate=cfg.optimizer.learning_rate,
+        learning_rate=float(cfg.optimizer.learning_rate),
         steps_per_epoch=steps_per_epoch,
         total_epochs=cfg.training.epochs,
     )
-    return make(cfg.optimizer, learning_rate=rate), rate if isinstance(rate, int | float) else None
+    return make(cfg.optimizer, learning_rate=rate), rate if isinstance(rate, float) else None
 
 
 def make_model(

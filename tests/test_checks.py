@@ -1,0 +1,136 @@
+"""What is refused before any work, and how it is said."""
+
+import subprocess
+import sys
+import time
+
+import pytest
+from conftest import CHECKOUT
+from hydra.errors import HydraException
+
+from vae_lab.compose import compose
+from vae_lab.errors import UsageError
+
+ILLEGAL = {
+    "analytic_kl with a mixture": (
+        ["prior=mixture"],
+        "estimator=analytic_kl needs KL(posterior, prior) in closed form, which posterior=mvn_diag does not have with "
+        "prior=mixture.\nUse estimator=monte_carlo, or prior=mvn",
+    ),
+    "bernoulli on grey pixels": (
+        ["binarization=none"],
+        "likelihood=bernoulli needs binary pixels, and data=digits with binarization=none has 17 levels.\n"
+        "Use binarization=dynamic, static or threshold; or likelihood.allow_grey=true",
+    ),
+    "binarization of binary data": (
+        ["data=binarized_mnist", "binarization=static"],
+        "binarization=static has nothing to do on data=binarized_mnist, which is binary already; use binarization=none",
+    ),
+    "decoder of another size": (
+        ["encoder=conv", "decoder=conv"],
+        "decoder=conv makes 28x28 images from decoder.base=[7, 7, 32], and data=digits has 8x8; change decoder.base",
+    ),
+    "kernel that does not fit": (
+        ["encoder=conv", "encoder.kernels=[9,3]"],
+        "encoder=conv: a 9x9 kernel with valid padding does not fit what reaches layer 1, 8x8",
+    ),
+    "lists of different lengths": (
+        ["encoder=conv", "encoder.strides=[2]"],
+        "encoder.strides=[2] has 1 entries for 2 layers (encoder.filters=[32, 64])",
+    ),
+    "unknown padding": (["encoder=conv", "encoder.paddings=[valid,full]"], "must be same or valid"),
+    "batch above the rows": (["training.batch_size=5000"], "training.batch_size=5000 is more than the 1200 training"),
+    "no training rows": (["data.validation_size=1437"], "data.validation_size=1437 leaves no training rows"),
+    "validation file of another size": (
+        ["data=binarized_mnist", "data.validation_size=5"],
+        "data=binarized_mnist has a validation file of its own; use 10000, or 0",
+    ),
+    "best without validation": (
+        ["training.select=best", "data.validation_size=0"],
+        "training.select=best compares by val/elbo, and data.validation_size=0 leaves none; use last",
+    ),
+    "early stopping without validation": (
+        ["training.early_stopping.patience=3", "data.validation_size=0"],
+        "training.early_stopping.patience watches val/elbo",
+    ),
+    "no latents": (["latent_size=0"], "latent_size=0 must be a whole number of at least 1"),
+    "half a sample": (["estimator.samples=1.5"], "estimator.samples=1.5 must be a whole number of at least 1"),
+    "no components": (
+        ["prior=mixture", "estimator=monte_carlo", "prior.components=0"],
+        "prior.components=0 must be a whole number of at least 1",
+    ),
+    "negative epochs": (["training.epochs=-1"], "training.epochs=-1 must be a whole number of at least 0"),
+    "negative rate": (["optimizer.learning_rate=-1"], "optimizer.learning_rate=-1 must be a number above 0"),
+    "negative beta": (["estimator.beta=-1"], "estimator.beta=-1 must be a number of at least 0"),
+    "two clippings": (
+        ["optimizer.clipnorm=1", "optimizer.global_clipnorm=1"],
+        "optimizer.clipnorm and optimizer.global_clipnorm exclude each other",
+    ),
+    "scale below its floor": (
+        ["likelihood=normal", "likelihood.scale=shared", "likelihood.initial_scale=1e-4"],
+        "likelihood.initial_scale=0.0001 must be above likelihood.scale_floor=0.001",
+    ),
+    "unknown choice": (["training.select=first"], "training.select=first is not one of: last, best"),
+    "unknown scale": (["likelihood=normal", "likelihood.scale=free"], "not one of: fixed, shared, per_pixel"),
+    "evaluation across blocks": (["evaluation.batch_size=64"], "evaluation.batch_size=64 must be a multiple of 100"),
+    "hidden without units": (["encoder.hidden=[0]"], "encoder.hidden=[0] must be a list of whole numbers"),
+}
+
+
+@pytest.mark.parametrize("case", ILLEGAL)
+def test_illegal_configuration_is_refused_with_a_way_out(case):
+    overrides, message = ILLEGAL[case]
+    with pytest.raises(UsageError) as error:
+        compose(*overrides)
+    assert message in str(error.value)
+    assert str(error.value).count("\n") <= 1
+
+
+@pytest.mark.parametrize("override", ["prior=mixtur", "prior.component=3", "optimizer.learning_rat=1"])
+def test_misspelt_options_and_keys_are_refused_by_hydra(override):
+    with pytest.raises(HydraException):
+        compose("prior=mixture", "estimator=monte_carlo", override)
+
+
+def test_grey_targets_are_legal_when_asked_for():
+    assert compose("binarization=none", "likelihood.allow_grey=true").likelihood.allow_grey
+
+
+def test_binary_data_takes_no_binarization_by_itself(data_dir):
+    assert compose("data=binarized_mnist", f"data.dir={data_dir}").binarization.name == "none"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["prior=mixture"],
+        ["-m", "prior=mvn,mixture", "seed=0,1"],
+        ["experiment=quickstart", "prior=mixture", "estimator=analytic_kl"],
+    ],
+)
+def test_commands_refuse_without_importing_tensorflow(words, tmp_path):
+    """The whole sweep stops before its first job: exit code 2, both options named, no TensorFlow, no store."""
+    code = (
+        "import runpy, sys\n"
+        "try:\n"
+        "    runpy.run_path('scripts/train.py', run_name='__main__')\n"
+        "finally:\n"
+        "    print('imported:', [name for name in ('tensorflow', 'mlflow') if name in sys.modules])\n"
+    )
+    began = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-c", code, *words],
+        cwd=CHECKOUT,
+        env={"PATH": "/usr/bin:/bin", "VAE_LAB_HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert time.monotonic() - began < 15
+    output = done.stdout + done.stderr
+    assert "imported: []" in output
+    assert "estimator=analytic_kl" in output
+    assert "prior=mixture" in output
+    assert "Traceback" not in output
+    assert not (tmp_path / "outputs" / "mlflow.db").exists()

@@ -1,0 +1,125 @@
+"""The terms of the ELBO, against hand formulas and exactly solvable models."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from vae_lab import compose
+from vae_lab.binarization import intensities
+
+tfd = tfp.distributions
+
+
+def batch(pixels, rows=12):
+    return intensities(pixels.fixed["test"][0][:rows], pixels.fixed["test"][1])
+
+
+def estimate(program, *overrides, seed=7, rows=12):
+    cfg, pixels, built = program("training.jit=false", *overrides)
+    x = batch(pixels, rows)
+    return built.model, x, compose.make_estimator(cfg)(built.model, x, tf.constant([0, seed]))
+
+
+def test_analytic_kl_rate_equals_hand_formula(program):
+    model, x, terms = estimate(program)
+    q = model.encode(x)
+    loc, scale = q.mean().numpy().astype(float), q.stddev().numpy().astype(float)
+    by_hand = 0.5 * np.sum(scale**2 + loc**2 - 1 - 2 * np.log(scale), axis=1)
+    np.testing.assert_allclose(terms.rate, by_hand, rtol=1e-5)
+
+
+def test_distortion_is_the_sum_of_cross_entropies_over_pixels(program):
+    model, x, terms = estimate(program)
+    z = model.encode(x).sample(1, seed=tf.constant([0, 7]))[0]
+    logits = model.decoder(z).numpy().astype(float)
+    by_hand = np.sum(np.logaddexp(0, logits) - x.numpy() * logits, axis=(1, 2, 3))
+    np.testing.assert_allclose(terms.distortion, by_hand, rtol=1e-5)
+
+
+def test_monte_carlo_terms_by_hand(program):
+    model, x, terms = estimate(program, "estimator=monte_carlo", "estimator.samples=2")
+    q = model.encode(x)
+    z = q.sample(2, seed=tf.constant([0, 7])).numpy().astype(float)
+    loc, scale = q.mean().numpy().astype(float), q.stddev().numpy().astype(float)
+    log_q = np.sum(-0.5 * ((z - loc) / scale) ** 2 - np.log(scale) - 0.5 * np.log(2 * np.pi), axis=-1)
+    log_p = np.sum(-0.5 * z**2 - 0.5 * np.log(2 * np.pi), axis=-1)
+    np.testing.assert_allclose(terms.rate, np.mean(log_q - log_p, axis=0), rtol=1e-4, atol=1e-4)
+
+
+def test_monte_carlo_rate_agrees_with_the_closed_form_within_four_standard_errors(program):
+    cfg, pixels, built = program("training.jit=false")
+    x = batch(pixels, 6)
+    q, p = built.model.encode(x), built.model.latent_prior()
+    z = q.sample(4000, seed=tf.constant([1, 2]))
+    draws = (q.log_prob(z) - p.log_prob(z)).numpy()
+    standard_error = draws.std(axis=0, ddof=1) / np.sqrt(len(draws))
+    assert np.all(np.abs(draws.mean(axis=0) - tfd.kl_divergence(q, p).numpy()) < 4 * standard_error)
+
+
+@pytest.mark.parametrize("estimator", ["analytic_kl", "monte_carlo"])
+def test_elbo_is_minus_rate_plus_distortion_and_beta_weighs_the_loss_alone(program, estimator):
+    _, _, plain = estimate(program, f"estimator={estimator}")
+    _, _, weighted = estimate(program, f"estimator={estimator}", "estimator.beta=4")
+    np.testing.assert_array_equal(plain.elbo, -(plain.rate + plain.distortion))
+    np.testing.assert_array_equal(plain.loss, -plain.elbo)
+    np.testing.assert_array_equal(weighted.elbo, plain.elbo)
+    np.testing.assert_array_equal(weighted.bound, plain.elbo)
+    np.testing.assert_allclose(weighted.loss, plain.distortion + 4 * plain.rate, rtol=1e-6)
+
+
+@pytest.mark.parametrize("estimator", ["analytic_kl", "monte_carlo"])
+def test_terms_of_an_image_do_not_depend_on_its_batch(program, estimator):
+    """The rate is a sum over latents and not multiplied by the batch size."""
+    model, x, terms = estimate(program, f"estimator={estimator}", rows=12)
+    assert [term.shape for term in terms] == [(12,)] * 5
+    if estimator == "analytic_kl":
+        np.testing.assert_allclose(terms.rate[:3], tfd.kl_divergence(model.encode(x[:3]), model.latent_prior()), 1e-5)
+
+
+def test_elbo_equals_log_likelihood_for_every_sample_at_the_exact_posterior(program):
+    """Linear decoder, unit Gaussian likelihood, one latent: p(z|x) is a Gaussian that mvn_diag can be."""
+    _, pixels, built = program(
+        "likelihood=normal", "binarization=none", "decoder.hidden=[]", "latent_size=1", "training.jit=false"
+    )
+    model, x = built.model, batch(pixels, 5)
+    kernel, bias = (weight.numpy().astype(float) for weight in model.decoder.weights)
+    residual = x.numpy().reshape(5, -1) - bias
+    precision = 1 + kernel[0] @ kernel[0]
+    loc = residual @ kernel[0] / precision
+    covariance = np.eye(64) + np.outer(kernel[0], kernel[0])
+    log_likelihood = -0.5 * (
+        np.einsum("ni,ij,nj->n", residual, np.linalg.inv(covariance), residual)
+        + np.linalg.slogdet(covariance)[1]
+        + 64 * np.log(2 * np.pi)
+    )
+    q = tfd.MultivariateNormalDiag(
+        tf.constant(loc[:, None], tf.float32), tf.fill([5, 1], tf.constant(precision**-0.5, tf.float32))
+    )
+    z = q.sample(50, seed=tf.constant([3, 4]))
+    bound = model.decode(z).log_prob(x) + model.latent_prior().log_prob(z) - q.log_prob(z)
+    np.testing.assert_allclose(bound, np.broadcast_to(log_likelihood, (50, 5)), rtol=2e-5)
+
+
+def test_gradient_reaches_every_weight(program):
+    for overrides in (
+        ("estimator=monte_carlo", "prior=mixture"),
+        ("likelihood=normal", "likelihood.scale=shared", "binarization=none"),
+        ("likelihood=normal", "likelihood.scale=per_pixel", "binarization=none"),
+    ):
+        cfg, pixels, built = program("training.jit=false", *overrides)
+        estimator = compose.make_estimator(cfg)
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_mean(estimator(built.model, batch(pixels), tf.constant([0, 1])).loss)
+        weights = built.model.trainable_variables
+        for weight, gradient in zip(weights, tape.gradient(loss, weights), strict=True):
+            assert gradient is not None, weight.path
+            assert np.any(gradient.numpy() != 0), weight.path
+
+
+def test_mixture_components_that_start_apart_get_different_gradients(program):
+    cfg, pixels, built = program("estimator=monte_carlo", "prior=mixture", "prior.components=3", "training.jit=false")
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_mean(compose.make_estimator(cfg)(built.model, batch(pixels), tf.constant([0, 1])).loss)
+    gradient = tape.gradient(loss, built.model.prior.loc.value).numpy()
+    assert np.abs(gradient[0] - gradient[1]).max() > 1e-4

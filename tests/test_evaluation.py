@@ -1,0 +1,160 @@
+"""Evaluation at fixed weights: exact values, and independence from how the work is cut."""
+
+import math
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from vae_lab.binarization import intensities
+from vae_lab.evaluation.images import COLUMNS, contact_sheet, prior_samples, reconstructions, spread_rows
+from vae_lab.evaluation.latent import active_units
+from vae_lab.evaluation.metrics import evaluate_split
+
+tfd = tfp.distributions
+
+EXACT = ("likelihood=normal", "binarization=none", "decoder.hidden=[]", "latent_size=2", "training.jit=false")
+
+
+def linear_log_likelihood(model, pixels, levels):
+    """log p(x) of a linear decoder with unit Gaussian likelihood, float64 [N]."""
+    kernel, bias = (weight.numpy().astype(float) for weight in model.decoder.weights)
+    residual = intensities(pixels, levels).numpy().reshape(len(pixels), -1) - bias
+    covariance = np.eye(len(bias)) + kernel.T @ kernel
+    return -0.5 * (
+        np.einsum("ni,ij,nj->n", residual, np.linalg.inv(covariance), residual)
+        + np.linalg.slogdet(covariance)[1]
+        + len(bias) * np.log(2 * np.pi)
+    )
+
+
+def test_logged_rate_is_the_mean_closed_form_kl(program):
+    _, pixels, built = program("training.jit=false")
+    images, levels = pixels.fixed["test"]
+    q = built.model.encode(intensities(images, levels))
+    independent = tfd.kl_divergence(q, built.model.latent_prior()).numpy().astype(float).mean()
+    for batch_size in (100, 300):
+        rate = built.elbo(images, levels, 1, 0, batch_size)["rate"]
+        assert rate.mean() == pytest.approx(independent, rel=1e-5)
+
+
+@pytest.mark.parametrize("prior", ["mvn", "mixture"])
+@pytest.mark.parametrize("samples", [1, 3])
+def test_elbo_does_not_depend_on_the_batch_size(program, prior, samples):
+    _, pixels, built = program("training.jit=false", f"prior={prior}", "estimator=monte_carlo")
+    images, levels = pixels.fixed["test"]  # 360 rows: ragged for every batch size
+    results = [built.elbo(images, levels, samples, 0, size)["elbo"] for size in (100, 300, 500)]
+    assert results[0].shape == (360,)
+    for other in results[1:]:
+        np.testing.assert_allclose(other, results[0], rtol=1e-6)
+
+
+def test_evaluation_seed_changes_the_noise(program):
+    _, pixels, built = program("training.jit=false")
+    one, other = (built.elbo(*pixels.fixed["test"], 1, seed, 500)["distortion"] for seed in (0, 1))
+    assert not np.array_equal(one, other)
+    assert one.mean() == pytest.approx(other.mean(), rel=0.02)
+
+
+def test_log_likelihood_meets_the_exact_one(program):
+    """Importance sampling with K=2000 in two dimensions: the mean over 360 images within 0.05 nats."""
+    _, pixels, built = program(*EXACT)
+    images, levels = pixels.fixed["test"]
+    exact = linear_log_likelihood(built.model, images, levels)
+    estimate = built.log_likelihood(images, levels, 2000, 0)
+    assert abs(np.mean(estimate - exact)) < 0.05
+
+
+def test_bounds_rise_with_the_number_of_samples_up_to_the_log_likelihood(program):
+    _, pixels, built = program(*EXACT)
+    images, levels = pixels.fixed["test"]
+    bounds = [built.elbo(images, levels, 1, 0, 500)["elbo"]]
+    bounds += [built.log_likelihood(images, levels, samples, 0) for samples in (5, 50, 1000)]
+    bounds.append(linear_log_likelihood(built.model, images, levels))
+    for lower, upper in zip(bounds, bounds[1:], strict=False):
+        difference = upper - lower
+        assert difference.mean() > -3 * difference.std() / math.sqrt(len(difference))
+
+
+def test_one_sample_log_likelihood_is_the_sampled_elbo(program):
+    """K = 1 with its own noise: equal in expectation, within four standard errors of the paired difference."""
+    _, pixels, built = program("training.jit=false")
+    images, levels = pixels.fixed["test"]
+    difference = built.log_likelihood(images, levels, 1, 0) - built.elbo(images, levels, 1, 0, 500)["elbo"]
+    assert abs(difference.mean()) < 4 * difference.std() / math.sqrt(len(difference))
+
+
+def test_log_likelihood_does_not_depend_on_how_samples_are_blocked(program):
+    """60 samples are a whole block of 50 and a part of the next: by hand from the same draws."""
+    from vae_lab.evaluation.noise import posterior_samples
+
+    _, pixels, built = program("training.jit=false")
+    images, levels = pixels.fixed["test"][0][:100], 2
+    x = intensities(images, levels)
+    features = built.model.encoder(x)
+    q = built.model.posterior.distribution(features)
+    z = tf.concat(
+        [posterior_samples(built.model.posterior, features, 50, 0, "importance", 0, block) for block in (0, 1)], axis=0
+    )[:60]
+    log_weights = built.model.decode(z).log_prob(x) + built.model.latent_prior().log_prob(z) - q.log_prob(z)
+    by_hand = np.logaddexp.reduce(log_weights.numpy().astype(float), axis=0) - math.log(60)
+    np.testing.assert_allclose(built.log_likelihood(images, levels, 60, 0), by_hand, rtol=1e-6)
+
+
+def test_xla_evaluates_to_the_same_numbers(program):
+    """The noise is drawn outside XLA, so only rounding differs."""
+    _, pixels, plain = program("training.jit=false")
+    _, _, compiled = program("training.jit=true")
+    images = pixels.fixed["test"]
+    np.testing.assert_allclose(compiled.elbo(*images, 1, 0, 500)["elbo"], plain.elbo(*images, 1, 0, 500)["elbo"], 2e-5)
+
+
+def test_bits_per_dim_only_for_probabilities_of_the_pixels(program):
+    cfg, pixels, built = program("training.jit=false", "evaluation.importance_samples=5")
+    metrics, values = evaluate_split(built, "test", *pixels.fixed["test"], cfg.evaluation, discrete=True)
+    assert metrics["test/bits_per_dim"] == pytest.approx(-metrics["test/log_likelihood"] / (64 * math.log(2)))
+    assert metrics["test/elbo"] == pytest.approx(values["elbo"].mean())
+    assert metrics["test/elbo"] == pytest.approx(-metrics["test/rate"] - metrics["test/distortion"])
+    metrics, _ = evaluate_split(built, "test", *pixels.fixed["test"], cfg.evaluation, discrete=False)
+    assert "test/bits_per_dim" not in metrics
+
+
+def test_active_units_counts_variances_above_a_hundredth():
+    means = np.random.default_rng(0).normal(size=(5000, 4)) * [1.0, 0.11, 0.09, 0.0]
+    assert active_units(means) == 2
+
+
+def test_contact_sheet_puts_every_image_in_its_cell():
+    rows = [np.full((COLUMNS, 8, 8, 1), value) for value in (0.0, 0.5)]
+    rows[1][3] = 0.25
+    sheet = contact_sheet(rows)
+    assert sheet.shape == (2 * 58, COLUMNS * 58, 3)
+    assert (sheet[1:57, 1:57] == 0).all()
+    assert (sheet[59:115, 1:57] == 128).all()
+    assert (sheet[59:115, 3 * 58 + 1 : 4 * 58 - 1] == 64).all()
+    assert (sheet[0] == 255).all()
+
+
+def test_pictures_show_the_images_and_are_the_same_again(program):
+    _, pixels, built = program("training.jit=false")
+    images, levels = pixels.fixed["test"]
+    sheet = reconstructions(built.model, images, levels)
+    originals = contact_sheet([intensities(spread_rows(images), levels).numpy()[:COLUMNS]])
+    np.testing.assert_array_equal(sheet[:58], originals)
+    np.testing.assert_array_equal(prior_samples(built.model, 0), prior_samples(built.model, 0))
+    assert not np.array_equal(prior_samples(built.model, 0), prior_samples(built.model, 1))
+
+
+def test_fixed_mnist_starts_at_the_product_of_bernoullis(program, data_dir):
+    """Output bias at the logit of the train mean, last kernel zero: 205.952 nats."""
+    cfg, pixels, built = program(
+        "data=binarized_mnist",
+        f"data.dir={data_dir}",
+        "likelihood.output_bias=train_mean",
+        "decoder.output_initializer=zeros",
+        "training.jit=false",
+    )
+    distortion = built.elbo(*pixels.fixed["test"], 1, 0, 500)["distortion"]
+    assert len(distortion) == 10_000
+    assert distortion.mean() == pytest.approx(205.952, abs=0.01)

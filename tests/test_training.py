@@ -1,0 +1,190 @@
+"""The compiled loop: what it visits, what it repeats, what it refuses."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from vae_lab import compose, schedule
+from vae_lab.program import program_for
+from vae_lab.training import NonFiniteLoss
+
+
+def trained(built, pixels, seed=0, epochs=2, first_epoch=0):
+    results = list(built.trainer.train(tf.constant(pixels.train), seed, epochs, first_epoch))
+    return results, [weight.numpy() for weight in built.model.weights]
+
+
+def same(one, other):
+    return all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+def test_training_twice_gives_bitwise_the_same_weights_and_terms(program):
+    first, first_weights = trained(*program("training.jit=false")[:0:-1])
+    second, second_weights = trained(*program("training.jit=false")[:0:-1])
+    assert same(first_weights, second_weights)
+    assert [r.running for r in first if r.complete] == [r.running for r in second if r.complete]
+
+
+def test_training_on_from_an_epoch_equals_training_through(program):
+    _, pixels, built = program("training.jit=false")
+    _, through = trained(built, pixels, epochs=3)
+    _, pixels, built = program("training.jit=false")
+    trained(built, pixels, epochs=1)
+    _, continued = trained(built, pixels, epochs=3, first_epoch=1)
+    assert same(through, continued)
+
+
+def test_grouping_of_steps_changes_no_number(program, monkeypatch):
+    _, pixels, built = program("training.jit=false")
+    results, weights = trained(built, pixels, epochs=1)
+    _, pixels, other = program("training.jit=false")
+    monkeypatch.setattr(other.trainer, "_group", lambda: 3)
+    in_threes, weights_in_threes = trained(other, pixels, epochs=1)
+    assert same(weights, weights_in_threes)
+    assert len(in_threes) > len(results)
+    assert in_threes[-1].running == results[-1].running
+
+
+@pytest.mark.slow
+def test_a_program_used_again_equals_a_fresh_one(program):
+    """With XLA: the second run compiles nothing and gives bitwise the weights of a process of its own."""
+    from vae_lab.program import binarize, load_dataset
+
+    def cfg_of(*overrides):
+        return compose.compose(
+            "encoder.hidden=[16]", "decoder.hidden=[16]", "latent_size=3", "training.jit=true", *overrides
+        )
+
+    cfg = cfg_of("seed=0")
+    binarization = compose.make_binarization(cfg)
+    pixels = binarize(load_dataset(cfg), binarization)
+    shared = program_for(cfg, pixels, binarization)
+    trained(shared, pixels, seed=0)
+    again = program_for(cfg_of("seed=5", "optimizer.learning_rate=3e-3"), pixels, binarization)
+    assert again is shared
+    _, reused = trained(again, pixels, seed=5)
+    assert again.trainer._steps.experimental_get_tracing_count() == 1
+    _, pixels, fresh = program("training.jit=true", "seed=5", "optimizer.learning_rate=3e-3")
+    _, alone = trained(fresh, pixels, seed=5)
+    assert same(reused, alone)
+
+
+def visits(program, binarization, epochs):
+    """Each epoch's training images as the model sees them, in the order of their rows."""
+    _, pixels, built = program(f"binarization={binarization}", "training.batch_size=100", "training.jit=false")
+    pixels = type(pixels)(pixels.train[:300], pixels.train_levels, pixels.fixed)
+    seen = []
+
+    def record(x, seed, epoch):
+        tf.py_function(lambda batch: seen.append(batch.numpy()), [x], [])
+        return (tf.zeros(len(x)),) * 5, tf.constant(0.0)
+
+    built.trainer.step = record
+    list(built.trainer.train(tf.constant(pixels.train), 0, epochs))
+    return pixels, np.concatenate(seen).reshape(epochs, 300, 8, 8, 1)
+
+
+def rows_sorted(images):
+    return np.array(sorted(images.reshape(len(images), -1).tolist()))
+
+
+def test_every_row_is_visited_once_an_epoch_in_a_new_order(program):
+    pixels, seen = visits(program, "threshold", 2)
+    for epoch in seen:
+        np.testing.assert_array_equal(rows_sorted(epoch), rows_sorted(pixels.train.astype(float)))
+    assert not np.array_equal(seen[0], seen[1])
+    assert not np.array_equal(seen[0], pixels.train)
+
+
+def test_static_shows_the_same_pixels_each_epoch_and_dynamic_fresh_ones(program):
+    _, static = visits(program, "static", 2)
+    np.testing.assert_array_equal(rows_sorted(static[0]), rows_sorted(static[1]))
+    _, dynamic = visits(program, "dynamic", 2)
+    assert np.mean(rows_sorted(dynamic[0]) != rows_sorted(dynamic[1])) > 0.05
+
+
+def test_dynamic_pixels_are_coins_of_their_grey_level(program):
+    """Over 30 epochs the mean of every pixel level is its intensity within four standard errors."""
+    pixels, seen = visits(program, "dynamic", 30)
+    assert set(np.unique(seen)) == {0.0, 1.0}
+    expected = pixels.train.mean() / 16
+    variance = np.mean(pixels.train / 16 * (1 - pixels.train / 16))
+    assert abs(seen.mean() - expected) < 4 * np.sqrt(variance / seen.size)
+
+
+def test_gradient_steps_lower_the_loss_with_every_optimizer(program):
+    for overrides in (
+        ("optimizer=adam",),
+        ("optimizer=rmsprop", "optimizer.centered=true"),
+        ("optimizer=sgd", "optimizer.learning_rate=1e-3", "optimizer.global_clipnorm=10"),
+        ("optimizer=adam", "training.normalize_gradients=true"),
+        ("optimizer=adam", "training.loss_reduction=sum", "optimizer.clipnorm=1"),
+    ):
+        _, pixels, built = program("training.jit=false", *overrides)
+        results, _ = trained(built, pixels, epochs=3)
+        elbo = [result.running["elbo"] for result in results if result.complete]
+        assert elbo[0] < elbo[-1], overrides
+
+
+def one_step(program, *overrides):
+    """Change of the weights by one step of plain gradient descent with rate 1."""
+    _, pixels, built = program("optimizer=sgd", "optimizer.learning_rate=1", "training.jit=false", *overrides)
+    before = [weight.numpy().astype(float) for weight in built.model.trainable_variables]
+    x = tf.cast(pixels.fixed["test"][0][:50], tf.float32)
+    built.trainer.step(x, tf.constant([0, 1]), tf.constant(0.0))
+    return [weight.numpy() - old for weight, old in zip(built.model.trainable_variables, before, strict=True)]
+
+
+def test_sum_reduction_is_batch_size_times_mean(program):
+    for summed, mean in zip(one_step(program, "training.loss_reduction=sum"), one_step(program), strict=True):
+        np.testing.assert_allclose(summed, 50 * mean, rtol=1e-3, atol=1e-4)
+
+
+def test_normalized_gradients_have_norm_one_and_clipped_ones_at_most_their_norm(program):
+    for change in one_step(program, "training.normalize_gradients=true"):
+        assert np.linalg.norm(change) == pytest.approx(1, abs=1e-4)
+    norms = [np.linalg.norm(change) for change in one_step(program, "optimizer.clipnorm=0.5")]
+    assert max(norms) == pytest.approx(0.5, abs=1e-4)
+    total = np.sqrt(sum(np.sum(change**2) for change in one_step(program, "optimizer.global_clipnorm=0.5")))
+    assert total == pytest.approx(0.5, abs=1e-4)
+
+
+def test_an_infinite_loss_stops_with_its_step(program):
+    _, pixels, built = program("optimizer=sgd", "optimizer.learning_rate=1e30", "training.jit=false")
+    with pytest.raises(NonFiniteLoss, match=r"not finite at step [0-9]+ \(epoch 1\)"):
+        trained(built, pixels, epochs=1)
+
+
+def test_schedules_reach_their_values_at_their_epochs():
+    steps = schedule.piecewise(0.1, 10, 30, epochs=[10, 20], factors=[1.0, 0.5, 0.25])
+    for step, rate in ((0, 0.1), (99, 0.1), (100, 0.05), (199, 0.05), (200, 0.025)):
+        assert float(steps(step)) == pytest.approx(rate)
+    fall = schedule.cosine(0.1, 10, 30, final_factor=0.1, warmup_epochs=0)
+    assert float(fall(0)) == pytest.approx(0.1)
+    assert float(fall(150)) == pytest.approx(0.055)
+    assert float(fall(300)) == pytest.approx(0.01)
+    rise = schedule.cosine(0.1, 10, 30, final_factor=0.0, warmup_epochs=5)
+    assert float(rise(25)) == pytest.approx(0.05)
+    assert float(rise(50)) == pytest.approx(0.1)
+    assert schedule.constant(0.1, 10, 30) == 0.1
+
+
+def test_initial_weights_depend_on_the_seed_and_their_own_part_alone(program):
+    def weights(*overrides):
+        return {weight.path: weight.numpy() for weight in program(*overrides)[2].model.weights}
+
+    standard, other_seed, mixture = weights(), weights("seed=1"), weights("prior=mixture", "estimator=monte_carlo")
+    kernels = [path for path in standard if "kernel" in path]
+    assert len(kernels) == 4
+    for path in kernels:
+        assert not np.array_equal(standard[path], other_seed[path])
+        np.testing.assert_array_equal(standard[path], mixture[path])
+
+
+def test_initializer_is_the_one_that_was_asked_for(program):
+    option = "{class_name: RandomNormal, config: {mean: 3.0, stddev: 0.001}}"
+    built = program(f"encoder.initializer={option}")[2]
+    for layer in built.model.encoder.layers:
+        if isinstance(layer, keras.layers.Dense):
+            assert layer.kernel.numpy().mean() == pytest.approx(3, abs=0.01)
