@@ -48,7 +48,7 @@ def test_monte_carlo_terms_by_hand(program):
 
 
 def test_monte_carlo_rate_agrees_with_the_closed_form_within_four_standard_errors(program):
-    cfg, pixels, built = program("training.jit=false")
+    _cfg, pixels, built = program("training.jit=false")
     x = batch(pixels, 6)
     q, p = built.model.encode(x), built.model.latent_prior()
     z = q.sample(4000, seed=tf.constant([1, 2]))

@@ -1,5 +1,6 @@
 """Evaluation at fixed weights: exact values, and independence from how the work is cut."""
 
+import itertools
 import math
 
 import numpy as np
@@ -72,7 +73,7 @@ def test_bounds_rise_with_the_number_of_samples_up_to_the_log_likelihood(program
     bounds = [built.elbo(images, levels, 1, 0, 500)["elbo"]]
     bounds += [built.log_likelihood(images, levels, samples, 0) for samples in (5, 50, 1000)]
     bounds.append(linear_log_likelihood(built.model, images, levels))
-    for lower, upper in zip(bounds, bounds[1:], strict=False):
+    for lower, upper in itertools.pairwise(bounds):
         difference = upper - lower
         assert difference.mean() > -3 * difference.std() / math.sqrt(len(difference))
 
@@ -148,7 +149,7 @@ def test_pictures_show_the_images_and_are_the_same_again(program):
 
 def test_fixed_mnist_starts_at_the_product_of_bernoullis(program, data_dir):
     """Output bias at the logit of the train mean, last kernel zero: 205.952 nats."""
-    cfg, pixels, built = program(
+    _cfg, pixels, built = program(
         "data=binarized_mnist",
         f"data.dir={data_dir}",
         "likelihood.output_bias=train_mean",

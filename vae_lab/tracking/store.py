@@ -3,6 +3,7 @@
 import os
 import sqlite3
 import urllib.request
+from contextlib import closing
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -59,7 +60,7 @@ def open_store(uri: str, experiment_name: str | None = None, artifacts: str | No
         path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{path}.lock", timeout=SECONDS_FOR_THE_LOCK):
             # Write-ahead logging lets several jobs write at once; MLflow leaves it off.
-            with sqlite3.connect(path) as database:
+            with closing(sqlite3.connect(path)) as database:
                 database.execute("PRAGMA journal_mode=WAL")
             location = None if artifacts is None else Path(artifacts).expanduser().resolve().as_uri()
             return _connect(f"{SQLITE}{path}", experiment_name, location)

@@ -1,0 +1,176 @@
+"""The commands, run as a person runs them, and MLflow read back."""
+
+import json
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import yaml
+from conftest import CHECKOUT
+
+import vae_lab
+from vae_lab.tracking.records import children, fetch_artifact, read_run
+from vae_lab.tracking.store import open_store
+
+TINY = ["encoder.hidden=[16]", "decoder.hidden=[16]", "latent_size=2", "training.epochs=2", "training.jit=false"]
+QUICK = ["evaluation.importance_samples=5", "evaluation.images_every=1"]
+
+
+def command(home, *words, code=0):
+    done = subprocess.run(
+        [sys.executable, f"scripts/{words[0]}.py", *words[1:]],
+        cwd=CHECKOUT,
+        env={"PATH": "/usr/bin:/bin", "VAE_LAB_HOME": str(home)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == code, done.stdout + done.stderr
+    return done.stderr if code == 2 else done.stdout
+
+
+def store_in(home):
+    return open_store(f"sqlite:///{home}/outputs/mlflow.db", "vae_lab")
+
+
+@pytest.fixture(scope="module")
+def sweep(tmp_path_factory):
+    """A 2 x 2 multirun on digits: (home, what it printed, its parent run, its jobs)."""
+    home = tmp_path_factory.mktemp("sweep")
+    printed = command(home, "train", "-m", "prior=mvn,mixture", "estimator=monte_carlo", "seed=0,1", *TINY, *QUICK)
+    parent = re.search(r"^sweep: (\w+)$", printed, re.MULTILINE).group(1)
+    return home, printed, read_run(store_in(home), parent), children(store_in(home), parent)
+
+
+def artifact(record, name, home, tmp_path):
+    return fetch_artifact(store_in(home), record.run_id, name, str(tmp_path))
+
+
+@pytest.mark.slow
+def test_multirun_is_a_parent_with_its_jobs_as_children(sweep):
+    _, printed, parent, jobs = sweep
+    assert parent.status == "FINISHED"
+    assert parent.tags["vae_lab.kind"] == "sweep"
+    assert [job.name for job in jobs] == ["prior=mvn-s0", "prior=mvn-s1", "prior=mixture-s0", "prior=mixture-s1"]
+    assert {job.status for job in jobs} == {"FINISHED"}
+    assert "4 of 4 jobs done" in printed
+    assert "[4/4] prior=mixture-s1  done" in printed
+    assert f"mlflow ui --workers 1 --backend-store-uri sqlite:///{sweep[0]}/outputs/mlflow.db" in printed
+
+
+@pytest.mark.slow
+def test_parent_holds_the_table_that_was_printed(sweep, tmp_path):
+    home, printed, parent, jobs = sweep
+    table = artifact(parent, "table.md", home, tmp_path).read_text()
+    values = [job.metrics["test/elbo"] for job in jobs[:2]]
+    cell = f"{np.mean(values):.2f} ± {np.std(values, ddof=1) / np.sqrt(2):.2f}"
+    assert table.splitlines()[2].startswith(f"| prior=mvn | 2 | {cell} |")
+    assert cell in printed
+
+
+@pytest.mark.slow
+def test_run_holds_config_params_tags_and_data(sweep, tmp_path):
+    home, _, parent, jobs = sweep
+    job = jobs[3]
+    cfg = yaml.safe_load(artifact(job, "config.yaml", home, tmp_path).read_text())
+    assert (cfg["prior"]["name"], cfg["seed"], cfg["latent_size"]) == ("mixture", 1, 2)
+    assert (job.params["prior.components"], job.params["encoder.hidden"]) == ("10", "[16]")
+    assert job.tags["option.prior"] == "mixture"
+    assert "prior=mixture" in json.loads(job.tags["vae_lab.overrides"])
+    assert job.tags["vae_lab.sweep"] == parent.run_id
+    assert job.tags["vae_lab.arm"] == "prior=mixture"
+    assert re.fullmatch(r"[0-9a-f]{40}", job.tags["mlflow.source.git.commit"])
+    assert job.tags["git.dirty"] in ("true", "false")
+    assert {"version.tensorflow", "version.keras", "machine.kind", "machine.cores"} <= set(job.tags)
+    dataset = store_in(home).client.get_run(job.run_id).inputs.dataset_inputs[0].dataset
+    assert job.tags["vae_lab.data_sha256"].startswith(dataset.digest)
+    assert jobs[2].tags["vae_lab.group"] == job.tags["vae_lab.group"] != jobs[1].tags["vae_lab.group"]
+    assert len({other.tags["vae_lab.training"] for other in jobs}) == 4
+
+
+@pytest.mark.slow
+def test_metrics_by_epoch_and_at_the_end(sweep):
+    home, _, _, jobs = sweep
+    client = store_in(home).client
+    for job in jobs:
+        for key in ("running/elbo", "running/loss", "val/elbo", "val/rate", "val/distortion"):
+            assert [point.step for point in client.get_metric_history(job.run_id, key)] == [1, 2], key
+        for split in ("train", "test"):
+            found = [job.metrics[f"{split}/{name}"] for name in ("elbo", "rate", "distortion")]
+            assert found[0] == pytest.approx(-(found[1] + found[2]))
+        assert job.metrics["test/log_likelihood"] > job.metrics["test/elbo"]
+        assert job.metrics["test/bits_per_dim"] > 0
+        assert 0 <= job.metrics["test/active_units"] <= 2
+
+
+@pytest.mark.slow
+def test_pictures_are_logged_by_epoch(sweep):
+    home, _, _, jobs = sweep
+    frames = [file.path for file in store_in(home).client.list_artifacts(jobs[0].run_id, "images")]
+    for kind in ("reconstructions", "prior_samples"):
+        steps = {re.search(r"step.(\d+)", path).group(1) for path in frames if kind in path and path.endswith(".png")}
+        assert steps == {"0", "1", "2"}, frames
+
+
+@pytest.mark.slow
+def test_values_of_each_image_average_to_the_metrics(sweep, tmp_path):
+    home, _, _, jobs = sweep
+    with np.load(artifact(jobs[0], "evaluation/test.npz", home, tmp_path), allow_pickle=False) as values:
+        for name in ("elbo", "rate", "distortion", "log_likelihood"):
+            assert values[name].shape == (360,)
+            assert values[name].mean() == pytest.approx(jobs[0].metrics[f"test/{name}"], rel=1e-12)
+
+
+@pytest.mark.slow
+def test_loaded_run_recomputes_its_metrics(sweep):
+    home, _, _, jobs = sweep
+    loaded = [vae_lab.load_run(job.run_id, tracking_uri=store_in(home).uri) for job in jobs[2:]]
+    for run, job in zip(loaded, jobs[2:], strict=True):  # both at once: they share nothing
+        for key, value in run.metrics().items():
+            assert value == pytest.approx(job.metrics[key], rel=1e-6), key
+
+
+@pytest.mark.slow
+def test_evaluate_command_recomputes_and_reevaluates(sweep):
+    home, _, _, jobs = sweep
+    uri = f"tracking.uri={store_in(home).uri}"
+    printed = command(home, "evaluate", f"run={jobs[0].run_id}", uri)
+    assert f"{jobs[0].metrics['test/log_likelihood']:.6f}" in printed
+    command(home, "evaluate", "run=nonsense", uri, code=2)
+
+
+@pytest.mark.slow
+def test_the_same_command_again_gives_bitwise_the_same_metrics(sweep):
+    home, _, _, jobs = sweep
+    command(home, "train", "prior=mixture", "estimator=monte_carlo", "seed=1", *TINY, *QUICK)
+    newest = store_in(home).client.search_runs(["1"], order_by=["attributes.start_time DESC"], max_results=1)[0]
+    assert newest.data.tags["vae_lab.evaluation"] == jobs[3].tags["vae_lab.evaluation"]
+    again = {key: value for key, value in newest.data.metrics.items() if not key.startswith("perf/")}
+    assert again == {key: value for key, value in jobs[3].metrics.items() if not key.startswith("perf/")}
+
+
+@pytest.mark.slow
+def test_a_failed_job_is_told_and_the_others_go_on(tmp_path):
+    words = ["optimizer=sgd", "optimizer.learning_rate=1e-4,1e30,2e-4", *TINY, *QUICK]
+    printed = command(tmp_path, "train", "-m", *words, code=1)
+    assert "1 of 3 jobs failed" in printed
+    last = printed.strip().splitlines()[-1]
+    assert last.startswith("  optimizer.learning_rate=1e+30-s0: NonFiniteLoss: the loss is not finite at step")
+    store = store_in(tmp_path)
+    parent = re.search(r"^sweep: (\w+)$", printed, re.MULTILINE).group(1)
+    jobs = children(store, parent)
+    assert [job.status for job in jobs] == ["FINISHED", "FAILED", "FINISHED"]
+    assert read_run(store, parent).status == "FAILED"
+    trace = fetch_artifact(store, jobs[1].run_id, "error.txt", str(tmp_path)).read_text()
+    assert "Traceback" in trace
+    assert "NonFiniteLoss" in trace
+
+
+@pytest.mark.slow
+def test_arms_that_become_one_run_are_an_error(tmp_path):
+    printed = command(
+        tmp_path, "train", "experiment=quickstart", "estimator=monte_carlo", "prior=mvn", "seed=0", code=2
+    )
+    assert "jobs analytic-static-s0 and sampled-static-s0 are the same run" in printed

@@ -1,0 +1,162 @@
+"""Plans of sweeps, their progress lines and their tables."""
+
+import math
+from types import SimpleNamespace
+
+import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
+
+from vae_lab.errors import UsageError
+from vae_lab.identity import run_hashes, structure_hash
+from vae_lab.report.table import cell_of, table_of
+from vae_lab.sweep.plan import plan, to_override
+from vae_lab.sweep.progress import Progress, duration
+
+STUDY = {
+    "question": "which?",
+    "arms": {"a": {"prior": "mvn"}, "b": {"prior": "mixture", "prior.components": 5}},
+    "seeds": [0, 1],
+    "metric": "test/elbo",
+}
+
+
+def names(jobs):
+    return [job.name for job in jobs]
+
+
+def test_a_study_is_arms_times_seeds():
+    jobs = plan(STUDY, {"experiment": ["x"]})
+    assert names(jobs) == ["a-s0", "a-s1", "b-s0", "b-s1"]
+    assert jobs[3].overrides == ("prior=mixture", "prior.components=5", "experiment=x", "seed=1")
+    assert jobs[3].arm == "b"
+
+
+def test_the_command_line_wins_over_arms_and_seeds():
+    jobs = plan(STUDY, {"seed": ["7"], "prior.components": ["9"]})
+    assert names(jobs) == ["a-s7", "b-s7"]
+    assert sorted(jobs[1].overrides) == ["prior.components=9", "prior=mixture", "seed=7"]
+
+
+def test_comma_lists_multiply_the_arms_and_name_what_differs():
+    jobs = plan(STUDY, {"latent_size": ["2", "4"], "training.epochs": ["3"]})
+    assert len(jobs) == 8
+    assert jobs[0].name == "a-latent_size=2-s0"
+    assert {job.arm for job in jobs} == {f"{arm}-latent_size={size}" for arm in "ab" for size in (2, 4)}
+
+
+def test_a_plain_multirun_is_a_product_with_seeds_innermost():
+    jobs = plan(None, {"seed": ["0", "1"], "prior": ["mvn", "mixture"], "estimator": ["monte_carlo"]})
+    assert names(jobs) == ["prior=mvn-s0", "prior=mvn-s1", "prior=mixture-s0", "prior=mixture-s1"]
+    assert jobs[0].arm == "prior=mvn"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"arm": {}}, "study.arm is not a key of a study"),
+        ({"arms": {}}, "study.arms must name at least one arm"),
+        ({"arms": {"a": None}}, "study.arms.a must be a mapping"),
+        ({"arms": {"a": {"seed": 1}}}, "study.arms.a sets seed"),
+        ({"seeds": [1, 1]}, r"study.seeds=\[1, 1\] must be a list of different seeds"),
+        ({"seeds": 3}, "study.seeds=3 must be a list"),
+    ],
+)
+def test_a_study_of_another_form_is_refused(change, message):
+    with pytest.raises(UsageError, match=message):
+        plan(STUDY | change, {})
+
+
+@pytest.mark.parametrize(
+    "value",
+    [3, 0.001, True, None, "relu", "a b", "it's", [200, 100], ["valid", "same"], {"class_name": "Zeros", "config": {}}],
+)
+def test_every_value_survives_hydras_grammar(value):
+    parsed = OverridesParser.create().parse_override(to_override("+key", value))
+    assert parsed.value() == value
+
+
+def test_durations_read_as_clock_times():
+    assert [duration(seconds) for seconds in (0, 59.6, 61, 3725)] == ["0:00", "1:00", "1:01", "1:02:05"]
+
+
+def test_progress_tells_job_epoch_elbo_and_time_left():
+    progress = Progress("mixture-s1", 2, 12, 100, sweep_started=None)
+    progress.first = (0.0, 10.0)
+    line = progress.line(60.0, -30.0, {"val/elbo": -24.5}, now=100.0)
+    assert line == "[ 3/12] mixture-s1  epoch 60.0/100  val elbo -24.50  left 1:20"
+
+
+def record(arm, status="FINISHED", **metrics):
+    metrics = {key.replace("_", "/", 1): value for key, value in metrics.items()}
+    return SimpleNamespace(tags={"vae_lab.arm": arm}, status=status, metrics=metrics)
+
+
+def test_table_gives_mean_and_standard_error_over_finished_runs():
+    records = [
+        record("a", test_elbo=-10.0),
+        record("a", test_elbo=-12.0),
+        record("a", test_elbo=-13.0),
+        record("b", test_elbo=-5.0),
+        record("b", "FAILED", test_elbo=-500.0),
+    ]
+    table = table_of(records, ["a", "b", "c"], ["test/elbo", "test/log_likelihood"])
+    assert table.metrics == ("test/elbo",)
+    a, b, c = table.rows
+    assert a.cells["test/elbo"].mean == pytest.approx(-35 / 3)
+    assert a.cells["test/elbo"].error == pytest.approx(math.sqrt(7 / 3 / 3))
+    assert (b.finished, b.runs, b.cells["test/elbo"].mean) == (1, 2, -5.0)
+    assert (c.runs, c.cells) == (0, {})
+    assert table.lines() == [["a", "3", "-11.67 ± 0.88"], ["b", "1 of 2", "-5.00"], ["c", "0", ""]]
+    assert table.markdown().splitlines()[2] == "| a | 3 | -11.67 ± 0.88 |"
+    assert table.csv().splitlines()[2] == "b,1,2,-5.0,nan"
+
+
+def test_standard_error_of_one_seed_is_not_a_number():
+    assert math.isnan(cell_of([1.0]).error)
+
+
+def config(**changes):
+    from vae_lab import compose
+
+    return compose.plain(compose.compose(*(f"{key}={value}" for key, value in changes.items())))
+
+
+def test_identity_ignores_places_and_speed_and_sees_everything_else():
+    base = run_hashes(config(), "data", True, 1)
+    same = {"data.dir": "/else", "tracking.experiment_name": "x", "evaluation.batch_size": 100, "sweep.total": 5}
+    for key, value in same.items():
+        assert run_hashes(config(**{key: value}), "data", True, 1) == base, key
+    other = {"latent_size": 3, "prior": "mvn", "training.epochs": 3, "estimator.beta": 2, "optimizer.beta_1": 0.5}
+    for key, value in other.items():
+        changed = run_hashes(config(**{key: value}), "data", True, 1)
+        assert (changed["vae_lab.training"] != base["vae_lab.training"]) == (key != "prior"), key
+    assert run_hashes(config(), "other data", True, 1)["vae_lab.training"] != base["vae_lab.training"]
+    assert run_hashes(config(), "data", False, 1)["vae_lab.training"] != base["vae_lab.training"]
+    assert run_hashes(config(), "data", True, 2)["vae_lab.training"] != base["vae_lab.training"]
+
+
+def test_identity_separates_training_evaluation_and_seed():
+    base = run_hashes(config(), "data", True, 1)
+    evaluated = run_hashes(config(**{"evaluation.importance_samples": 7}), "data", True, 1)
+    assert evaluated["vae_lab.training"] == base["vae_lab.training"]
+    assert evaluated["vae_lab.evaluation"] != base["vae_lab.evaluation"]
+    seeded = run_hashes(config(seed=4), "data", True, 1)
+    assert seeded["vae_lab.training"] != base["vae_lab.training"]
+    assert seeded["vae_lab.group"] == base["vae_lab.group"]
+
+
+def test_structure_ignores_seed_and_constant_learning_rate_alone():
+    base = structure_hash(config(), 1200, True)
+    assert structure_hash(config(seed=3, **{"optimizer.learning_rate": 0.1}), 1200, True) == base
+    for changes in (
+        {"latent_size": 3},
+        {"training.batch_size": 10},
+        {"estimator.beta": 2},
+        {"prior": "mixture", "estimator": "monte_carlo"},
+    ):
+        assert structure_hash(config(**changes), 1200, True) != base
+    assert structure_hash(config(), 1000, True) != base
+    falling = {"schedule": "cosine"}
+    assert structure_hash(config(**falling), 1200, True) != structure_hash(
+        config(**falling, **{"optimizer.learning_rate": 0.1}), 1200, True
+    )

@@ -1,0 +1,76 @@
+"""The MLflow store: made once, whoever comes first; statuses that are true."""
+
+import multiprocessing
+import os
+
+import pytest
+
+from vae_lab.errors import UsageError
+from vae_lab.tracking.records import children, fetch_artifact, read_run
+from vae_lab.tracking.run import TrackedRun
+from vae_lab.tracking.store import open_store
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("store")
+    return open_store(f"sqlite:///{folder}/mlflow.db", "tests", str(folder / "artifacts"))
+
+
+def test_statuses_are_true_and_errors_are_kept(store, tmp_path):
+    with TrackedRun(store, "good", {}) as good:
+        good.metrics({"a": 1.0}, 0)
+    bad = TrackedRun(store, "bad", {}, parent=good.run_id)
+    bad.metrics({"a": 2.0}, 0)
+    with pytest.raises(ZeroDivisionError), bad:
+        raise ZeroDivisionError
+    stopped = TrackedRun(store, "stopped", {}, parent=good.run_id)
+    with pytest.raises(KeyboardInterrupt), stopped:
+        raise KeyboardInterrupt
+    assert [read_run(store, run.run_id).status for run in (good, bad, stopped)] == ["FINISHED", "FAILED", "KILLED"]
+    assert read_run(store, bad.run_id).metrics == {"a": 2.0}
+    assert "ZeroDivisionError" in fetch_artifact(store, bad.run_id, "error.txt", str(tmp_path)).read_text()
+    assert [record.name for record in children(store, good.run_id)] == ["bad", "stopped"]
+
+
+def test_many_metrics_and_params_are_all_written(store):
+    with TrackedRun(store, "many", {}) as run:
+        run.params({f"p{i}": "x" * 7000 for i in range(150)})
+        for step in range(600):
+            run.metrics({f"m{i}": step for i in range(4)}, step)
+    record = read_run(store, run.run_id)
+    assert len(record.params) == 150
+    assert record.metrics == {f"m{i}": 599.0 for i in range(4)}
+    assert [point.value for point in store.client.get_metric_history(run.run_id, "m0")] == list(range(600))
+
+
+def test_an_unknown_run_and_an_unreachable_store_are_refused(store, tmp_path):
+    with pytest.raises(UsageError, match="run=abc is not in"):
+        read_run(store, "abc")
+    with pytest.raises(UsageError, match=r"tracking.uri=http://127.0.0.1:9 does not answer"):
+        open_store("http://127.0.0.1:9", "x")
+    with pytest.raises(UsageError, match=r"tracking.uri=./mlruns must begin with"):
+        open_store("./mlruns", "x")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UsageError, match="cannot be opened"):
+        open_store(f"sqlite:///{tmp_path}/file/mlflow.db", "x")
+
+
+def _log_one(uri):
+    os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+    with TrackedRun(open_store(uri, "race"), "one", {}) as run:
+        run.metrics({"a": 1.0}, 0)
+
+
+@pytest.mark.slow
+def test_four_processes_may_open_one_fresh_database_at_once(tmp_path):
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    spawn = multiprocessing.get_context("spawn")
+    processes = [spawn.Process(target=_log_one, args=(uri,)) for _ in range(4)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(timeout=120)
+    assert [process.exitcode for process in processes] == [0] * 4
+    store = open_store(uri, "race")
+    assert len(store.client.search_runs([store.experiment_id])) == 4
