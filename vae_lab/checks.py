@@ -29,6 +29,7 @@ def check_counts(cfg: Config) -> None:
     at_least: dict[str, int] = {
         "latent_size": 1,
         "estimator.samples": 1,
+        "estimator.groups": 1,
         "prior.components": 1,
         "training.epochs": 0,
         "training.batch_size": 1,
@@ -62,13 +63,16 @@ def check_numbers(cfg: Config) -> None:
         "prior.loc_spread",
         "likelihood.initial_scale",
         "likelihood.scale_floor",
+        "estimator.cycle_epochs",
     )
     for key in above_zero:
         value = _select(cfg, key)
         if value is not None and not (isinstance(value, int | float) and 0 < value < math.inf):
             raise UsageError(f"{key}={value} must be a number above 0")
-    if not (isinstance(cfg.estimator.beta, int | float) and 0 <= cfg.estimator.beta < math.inf):
-        raise UsageError(f"estimator.beta={cfg.estimator.beta} must be a number of at least 0")
+    for key in ("estimator.beta", "estimator.warmup_epochs", "estimator.free_bits"):
+        value = _select(cfg, key)
+        if not (isinstance(value, int | float) and 0 <= value < math.inf):
+            raise UsageError(f"{key}={value} must be a number of at least 0")
     if cfg.likelihood.get("scale") in ("shared", "per_pixel"):
         if cfg.likelihood.initial_scale <= cfg.likelihood.scale_floor:
             raise UsageError(
@@ -106,6 +110,47 @@ def check_kl(cfg: Config) -> None:
             f"posterior={cfg.posterior.name} does not have with prior={cfg.prior.name}.\n"
             f"Use estimator=monte_carlo, or prior={' or prior='.join(closed_form) or '(none has one)'}."
         )
+
+
+def check_objective(cfg: Config) -> None:
+    plain = {"beta": 1, "warmup_epochs": 0, "cycle_epochs": None, "free_bits": 0}
+    for key, value in plain.items():
+        if not fact(cfg.estimator, "weighs_rate") and cfg.estimator[key] != value:
+            raise UsageError(
+                f"estimator.{key}={cfg.estimator[key]} weighs the rate, and the bound of "
+                f"estimator={cfg.estimator.name} has none of its own; use estimator=analytic_kl or monte_carlo"
+            )
+    if cfg.estimator.cycle_epochs is not None and not 0 < cfg.estimator.warmup_epochs <= cfg.estimator.cycle_epochs:
+        raise UsageError(
+            f"estimator.cycle_epochs={cfg.estimator.cycle_epochs} repeats a warm-up of "
+            f"estimator.warmup_epochs={cfg.estimator.warmup_epochs}; set that above 0 and at most to the cycle"
+        )
+
+
+def check_densities(cfg: Config) -> None:
+    if not fact(cfg.posterior, "fast_log_prob"):
+        for axis in ("estimator", "prior"):
+            if fact(cfg[axis], "needs_fast_log_prob"):
+                raise UsageError(
+                    f"{axis}={cfg[axis].name} needs the posterior's density at latents it did not draw, which "
+                    f"posterior={cfg.posterior.name} gives one latent at a time; use posterior=mvn_diag or mvn_tril"
+                )
+    if fact(cfg.estimator, "needs_prior_of_its_own") and fact(cfg.prior, "depends_on_encoder"):
+        raise UsageError(
+            f"estimator={cfg.estimator.name} takes encoder and prior apart, and prior={cfg.prior.name} is made by the "
+            "encoder; use estimator=importance_weighted, or another prior"
+        )
+
+
+def check_latent(cfg: Config) -> None:
+    if not fact(cfg.encoder, "spatial_latent"):
+        return
+    for axis in ("posterior", "prior"):
+        if fact(cfg[axis], "flat_latent"):
+            raise UsageError(
+                f"encoder={cfg.encoder.name} keeps the latent's grid, and {axis}={cfg[axis].name} needs a flat latent; "
+                f"use another {axis}, or encoder=conv"
+            )
 
 
 def check_pixels(cfg: Config) -> None:
@@ -212,6 +257,9 @@ CHECKS: tuple[Callable[[Config], None], ...] = (
     check_choices,
     check_pixels,
     check_kl,
+    check_objective,
+    check_densities,
+    check_latent,
     check_rows,
     check_validation,
     check_sizes,

@@ -94,7 +94,8 @@ class Likelihood(Protocol):
 class Estimator(Protocol):
     """The objective: a stochastic estimate of a bound on log p(x), and how its gradient is taken."""
 
-    samples: int  # K, draws of z an image
+    samples: int  # K, draws of z an image in a group
+    groups: int  # M, groups that are averaged
 
     def __call__(self, model: Any, x: Tensor, seed: Tensor, epoch: Tensor | None = None) -> Terms:
         """model, x [B,H,W,C], stateless seed [2], epochs trained so far (None: all warm-up is over) -> terms."""

@@ -13,7 +13,7 @@ class MonteCarlo(Objective):
 
     def __call__(self, model, x, seed, epoch=None):
         q, p = model.encode(x), model.latent_prior()
-        z = q.sample(self.samples, seed=seed)
+        z = q.sample(self.groups * self.samples, seed=seed)
         rate = tf.reduce_mean(q.log_prob(z) - p.log_prob(z), axis=0)
         distortion = -tf.reduce_mean(model.decode(z).log_prob(x), axis=0)
-        return self.terms(rate, distortion)
+        return self.elbo_terms(rate, distortion, epoch)

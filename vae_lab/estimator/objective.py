@@ -1,21 +1,46 @@
 """From rate and distortion to an estimator's terms."""
 
+import tensorflow as tf
+
 from vae_lab.protocols import Terms
 
 
 class Objective:
-    """What all estimators of the plain ELBO share: how many samples, and beta.
+    """What all estimators share: how many samples, and how the loss weighs the rate.
 
     Args:
-      samples: K, draws of z an image.
-      beta: weight of the rate in the loss (Higgins et al. 2017). The reported ELBO never contains it.
+      samples: K, draws of z a group.
+      groups: M, independent groups, averaged.
+      beta: weight of the rate in the loss (Higgins et al. 2017).
+      warmup_epochs: epochs over which that weight rises linearly from 0 (Bowman et al. 2016; Sonderby et al. 2016).
+      cycle_epochs: after so many epochs the rise begins again (Fu et al. 2019); None for a single one.
+      free_bits: nats of rate an image that cost nothing (Kingma et al. 2016, with all latents as one group).
+
+    None of these changes the reported rate, distortion, ELBO or bound.
     """
 
-    def __init__(self, samples, beta):
+    def __init__(self, samples, groups, beta, warmup_epochs, cycle_epochs, free_bits):
         self.samples = samples
+        self.groups = groups
         self.beta = beta
+        self.warmup_epochs = warmup_epochs
+        self.cycle_epochs = cycle_epochs
+        self.free_bits = free_bits
 
-    def terms(self, rate, distortion) -> Terms:
-        """rate [B] and distortion [B] -> all terms of the ELBO."""
+    def rate_weight(self, epoch=None):
+        """The weight of the rate after `epoch` (fractional) epochs of training; None: all warm-up is over."""
+        if epoch is None or not self.warmup_epochs:
+            return self.beta
+        position = epoch % self.cycle_epochs if self.cycle_epochs else epoch
+        return self.beta * tf.minimum(1.0, position / self.warmup_epochs)
+
+    def elbo_terms(self, rate, distortion, epoch=None) -> Terms:
+        """rate [B] and distortion [B] -> the terms of an estimator of the ELBO."""
+        charged = tf.maximum(rate, self.free_bits) if self.free_bits else rate
         elbo = -(rate + distortion)
-        return Terms(loss=distortion + self.beta * rate, rate=rate, distortion=distortion, elbo=elbo, bound=elbo)
+        return Terms(distortion + self.rate_weight(epoch) * charged, rate, distortion, elbo, bound=elbo)
+
+    def bound_terms(self, rate, distortion, bound, loss) -> Terms:
+        """rate and distortion [M,K,B], an importance-weighted bound [B] and its loss [B] -> terms."""
+        rate, distortion = tf.reduce_mean(rate, axis=(0, 1)), tf.reduce_mean(distortion, axis=(0, 1))
+        return Terms(loss, rate, distortion, -(rate + distortion), bound)
