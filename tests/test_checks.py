@@ -19,7 +19,7 @@ ILLEGAL = {
     ),
     "bernoulli on grey pixels": (
         ["binarization=none"],
-        "likelihood=bernoulli needs binary pixels, and data=digits with binarization=none has 17 levels.\n"
+        "likelihood=bernoulli needs binary pixels, and data=digits with binarization=none has grey ones.\n"
         "Use binarization=dynamic, static or threshold; or likelihood.allow_grey=true",
     ),
     "binarization of binary data": (

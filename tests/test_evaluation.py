@@ -9,6 +9,8 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from vae_lab.binarization import intensities
+from vae_lab.checks import bits_offset
+from vae_lab.data import digits
 from vae_lab.evaluation.images import COLUMNS, contact_sheet, prior_samples, reconstructions, spread_rows
 from vae_lab.evaluation.latent import active_units
 from vae_lab.evaluation.metrics import evaluate_split
@@ -113,11 +115,11 @@ def test_xla_evaluates_to_the_same_numbers(program):
 
 def test_bits_per_dim_only_for_probabilities_of_the_pixels(program):
     cfg, pixels, built = program("training.jit=false", "evaluation.importance_samples=5")
-    metrics, values = evaluate_split(built, "test", *pixels.fixed["test"], cfg.evaluation, discrete=True)
+    metrics, values = evaluate_split(built, "test", *pixels.fixed["test"], cfg.evaluation, bits_offset=0.0)
     assert metrics["test/bits_per_dim"] == pytest.approx(-metrics["test/log_likelihood"] / (64 * math.log(2)))
     assert metrics["test/elbo"] == pytest.approx(values["elbo"].mean())
     assert metrics["test/elbo"] == pytest.approx(-metrics["test/rate"] - metrics["test/distortion"])
-    metrics, _ = evaluate_split(built, "test", *pixels.fixed["test"], cfg.evaluation, discrete=False)
+    metrics, _ = evaluate_split(built, "test", *pixels.fixed["test"], cfg.evaluation, bits_offset=None)
     assert "test/bits_per_dim" not in metrics
 
 
@@ -159,3 +161,17 @@ def test_fixed_mnist_starts_at_the_product_of_bernoullis(program, data_dir):
     distortion = built.elbo(*pixels.fixed["test"], 1, 0, 500)["distortion"]
     assert len(distortion) == 10_000
     assert distortion.mean() == pytest.approx(205.952, abs=0.01)
+
+
+def test_bits_per_dim_of_a_density_and_of_levels_compare(program):
+    """A density that is flat over [0, 1] says as much as a uniform choice among the levels: log2(17) bits a pixel."""
+    cfg, pixels, _ = program("likelihood=normal", "binarization=dequantized", "training.jit=false")
+    images, levels = pixels.fixed["test"]
+    assert (levels, images.dtype) == (2, np.float32)
+    assert 0 <= images.min() < images.max() < 1
+    flat_log_likelihood_per_dim = 0.0
+    assert -flat_log_likelihood_per_dim / math.log(2) + bits_offset(cfg) == pytest.approx(math.log2(17))
+    np.testing.assert_array_equal(np.floor(images * 17), digits.load(None, 237).test.pixels)
+    standard_error = 1 / 17 / math.sqrt(12 * images.size)
+    expected = (digits.load(None, 237).test.pixels.mean() + 0.5) / 17
+    assert abs(images.mean() - expected) < 4 * standard_error

@@ -1,6 +1,7 @@
 """What a pixel becomes before the model sees it.
 
-Stored pixels are the integers 0 .. levels - 1; the model sees floats in [0, 1].
+Stored pixels are the integers 0 .. levels - 1; the model sees floats in [0, 1]. Pixels that are such floats already
+are stored as they are and said to have 2 levels: their intensity is then themselves.
 """
 
 import tensorflow as tf
@@ -58,3 +59,20 @@ class Dynamic(Static):
 
     def visit(self, pixels, levels, seed):
         return uniform_below(intensities(pixels, levels), seed)
+
+
+class Dequantized(NoBinarization):
+    """(k + u) / levels with u uniform on [0, 1): for densities (Uria, Murray, Larochelle 2013).
+
+    Training pixels get fresh noise at every visit; other splits once, the same in every run.
+    """
+
+    redraws = True
+
+    def fix(self, pixels, levels, split):
+        noise = tf.random.stateless_uniform(pixels.shape, seed_for(FIXED_SEED, f"dequantize {split}"))
+        return ((tf.cast(pixels, tf.float32) + noise) / levels).numpy(), 2
+
+    def visit(self, pixels, levels, seed):
+        pixels = tf.cast(pixels, tf.float32)
+        return (pixels + tf.random.stateless_uniform(tf.shape(pixels), seed)) / levels

@@ -20,9 +20,20 @@ def fact(option: Config, name: str, default: Any = None) -> Any:
     return (option.get("facts") or {}).get(name, default)
 
 
-def image_levels(cfg: Config) -> int:
-    """Grey levels of the pixels that the model sees."""
-    return fact(cfg.data, "levels") if cfg.binarization.name == "none" else 2
+def pixel_kind(cfg: Config) -> str:
+    """What the model sees: "binary" pixels, grey "levels", or "continuous" ones."""
+    kind = fact(cfg.binarization, "pixels")
+    return "binary" if kind == "levels" and fact(cfg.data, "levels") == 2 else kind
+
+
+def bits_offset(cfg: Config) -> float | None:
+    """What makes -log2 p(x) / D comparable between likelihoods, in bits; None where nothing does.
+
+    Probabilities of the pixels' own levels need nothing; densities of dequantized pixels the log2 of a level's width.
+    """
+    if fact(cfg.likelihood, "discrete"):
+        return None if cfg.likelihood.get("allow_grey") and pixel_kind(cfg) != "binary" else 0.0
+    return math.log2(fact(cfg.data, "levels")) if pixel_kind(cfg) == "continuous" else None
 
 
 def check_counts(cfg: Config) -> None:
@@ -160,12 +171,17 @@ def check_pixels(cfg: Config) -> None:
             "use binarization=none"
         )
     grey_allowed = cfg.likelihood.get("allow_grey", False)
-    if fact(cfg.likelihood, "needs_binary_data") and image_levels(cfg) > 2 and not grey_allowed:
+    if fact(cfg.likelihood, "needs_binary_data") and pixel_kind(cfg) != "binary" and not grey_allowed:
         raise UsageError(
             f"likelihood={cfg.likelihood.name} needs binary pixels, and data={cfg.data.name} with "
-            f"binarization={cfg.binarization.name} has {image_levels(cfg)} levels.\n"
+            f"binarization={cfg.binarization.name} has grey ones.\n"
             "Use binarization=dynamic, static or threshold; or likelihood.allow_grey=true to score grey pixels by the "
             "cross-entropy."
+        )
+    if "levels" in fact(cfg.likelihood, "takes", []) and pixel_kind(cfg) == "continuous":
+        raise UsageError(
+            f"likelihood={cfg.likelihood.name} scores grey levels, and binarization={cfg.binarization.name} leaves none; "
+            "use binarization=none"
         )
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from vae_lab import compose
-from vae_lab.checks import fact
+from vae_lab.checks import bits_offset
 from vae_lab.data.dataset import Dataset
 from vae_lab.errors import UsageError
 from vae_lab.evaluation.images import prior_samples, reconstructions
@@ -134,12 +134,11 @@ def log_images(cfg: Any, model: Any, pixels: Pixels, record: TrackedRun, epoch: 
 
 def final_metrics(cfg: Any, program: Program, pixels: Pixels) -> tuple[dict[str, float], dict[str, dict]]:
     """Metrics of train and test at the present weights, and the values of each image by split."""
-    discrete = fact(cfg.likelihood, "discrete") and not cfg.likelihood.get("allow_grey")
     metrics: dict[str, float] = {}
     values: dict[str, dict] = {}
     for split in ("train", "test"):
         new, values[split] = evaluate_split(
-            program, split, *pixels.fixed[split], settings=cfg.evaluation, discrete=discrete
+            program, split, *pixels.fixed[split], settings=cfg.evaluation, bits_offset=bits_offset(cfg)
         )
         metrics |= new
     return metrics, values

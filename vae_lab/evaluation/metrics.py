@@ -19,7 +19,7 @@ def evaluate_split(
     pixels: np.ndarray,
     levels: int,
     settings: Any,
-    discrete: bool,
+    bits_offset: float | None,
 ) -> tuple[dict[str, float], dict[str, np.ndarray]]:
     """Evaluates a split at the model's present weights.
 
@@ -28,7 +28,7 @@ def evaluate_split(
       split: "train", "val" or "test", for the names.
       pixels: uint8 [N,H,W,C], of `levels` levels.
       settings: the configuration's `evaluation`.
-      discrete: whether the likelihood is a probability of these pixels, so that bits per dim mean something.
+      bits_offset: what to add to -log2 p(x) / D so that likelihoods compare; None where bits per dim have no meaning.
 
     Returns:
       Metrics by name; and values of each image, float64 [N], by quantity.
@@ -39,7 +39,7 @@ def evaluate_split(
     if split in settings.log_likelihood_of:
         values["log_likelihood"] = program.log_likelihood(pixels, levels, settings.importance_samples, settings.seed)
         metrics[f"{split}/log_likelihood"] = float(values["log_likelihood"].mean())
-        if discrete:
-            dimensions = math.prod(pixels.shape[1:])
-            metrics[f"{split}/bits_per_dim"] = -metrics[f"{split}/log_likelihood"] / (dimensions * math.log(2))
+        if bits_offset is not None:
+            nats_per_dim = -metrics[f"{split}/log_likelihood"] / math.prod(pixels.shape[1:])
+            metrics[f"{split}/bits_per_dim"] = nats_per_dim / math.log(2) + bits_offset
     return metrics, values
