@@ -57,7 +57,7 @@ class GatedStep(tfp.bijectors.Bijector):
         return tf.while_loop(lambda latent, z: latent <= size, solve_one, (first, start), maximum_iterations=size)[1]
 
 
-class Flow(tfp.distributions.TransformedDistribution):
+class GaussianFlow(tfp.distributions.TransformedDistribution):
     """A diagonal Gaussian under a flow, with a mean by samples.
 
     The mean is over 64 fixed draws, the same for every member of the batch: it does not depend on who else is in the
@@ -104,4 +104,4 @@ class IAF(keras.layers.Layer):
         loc, raw_scale, context = tf.split(features, self.sizes, axis=-1)
         base = tfd.MultivariateNormalDiag(loc, positive(raw_scale, self.scale_floor, self.scale_activation))
         steps = [GatedStep(network, context, self.scale_floor, stop_gradient) for network in self.networks]
-        return Flow(base, tfb.Chain(steps[::-1]))
+        return GaussianFlow(base, tfb.Chain(steps[::-1]))
