@@ -98,7 +98,8 @@ def test_log_likelihood_does_not_depend_on_how_samples_are_blocked(program):
     features = built.model.encoder(x)
     q = built.model.posterior.distribution(features)
     z = tf.concat(
-        [posterior_samples(built.model.posterior, features, 50, 0, "importance", 0, block) for block in (0, 1)], axis=0
+        [posterior_samples(built.model.posterior, features, 50, 0, "importance", 0, block)[0] for block in (0, 1)],
+        axis=0,
     )[:60]
     log_weights = built.model.decode(z).log_prob(x) + built.model.latent_prior().log_prob(z) - q.log_prob(z)
     by_hand = np.logaddexp.reduce(log_weights.numpy().astype(float), axis=0) - math.log(60)

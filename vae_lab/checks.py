@@ -42,6 +42,9 @@ def check_counts(cfg: Config) -> None:
         "estimator.samples": 1,
         "estimator.groups": 1,
         "prior.components": 1,
+        "prior.couplings": 1,
+        "posterior.steps": 1,
+        "posterior.context": 1,
         "training.epochs": 0,
         "training.batch_size": 1,
         "evaluation.samples": 1,
@@ -56,7 +59,7 @@ def check_counts(cfg: Config) -> None:
             raise UsageError(f"{key}={value} must be a whole number of at least {least}")
     if cfg.seed >= 2**31:
         raise UsageError(f"seed={cfg.seed} must be below 2^31")
-    for part in ("encoder", "decoder"):
+    for part in ("encoder", "decoder", "posterior", "prior"):
         for units in cfg[part].get("hidden", []):
             if not isinstance(units, int) or units < 1:
                 raise UsageError(
@@ -101,6 +104,8 @@ def check_choices(cfg: Config) -> None:
         "training.jit": ("auto", True, False),
         "training.normalize_gradients": (True, False),
         "posterior.scale_activation": ("softplus", "exp"),
+        "prior.covariance": ("diag", "full"),
+        "prior.initialize": ("random", "training_images"),
         "likelihood.scale": ("fixed", "shared", "per_pixel"),
         "likelihood.loc_activation": ("linear", "sigmoid"),
         "likelihood.output_bias": (None, "train_mean"),
@@ -154,13 +159,17 @@ def check_densities(cfg: Config) -> None:
 
 
 def check_latent(cfg: Config) -> None:
+    if cfg.prior.name == "flow" and cfg.latent_size < 2:
+        raise UsageError("prior=flow couples halves of the latent, and latent_size=1 has none; use latent_size=2 or more")
     if not fact(cfg.encoder, "spatial_latent"):
         return
-    for axis in ("posterior", "prior"):
-        if fact(cfg[axis], "flat_latent"):
+    flat = {f"{axis}={cfg[axis].name}": fact(cfg[axis], "flat_latent") for axis in ("posterior", "prior", "decoder")}
+    flat["prior.covariance=full"] = cfg.prior.get("covariance") == "full"
+    for option, needs_flat in flat.items():
+        if needs_flat:
             raise UsageError(
-                f"encoder={cfg.encoder.name} keeps the latent's grid, and {axis}={cfg[axis].name} needs a flat latent; "
-                f"use another {axis}, or encoder=conv"
+                f"encoder={cfg.encoder.name} keeps the latent's grid, and {option} needs a flat latent; "
+                "use another option there, or encoder=conv"
             )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
+from hydra.errors import InstantiationException
 from hydra.utils import get_class, instantiate
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -88,7 +89,12 @@ def flat(node: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 def make(option: Any, **arguments: Any) -> Any:
     """Instantiates an option's `_target_` with its own settings and these arguments."""
     settings = {key: value for key, value in option.items() if key not in ("name", "facts")}
-    return instantiate(settings, **arguments, _convert_="all")
+    try:
+        return instantiate(settings, **arguments, _convert_="all")
+    except InstantiationException as error:
+        if isinstance(error.__cause__, UsageError):  # Hydra wraps what a constructor raises
+            raise error.__cause__ from None
+        raise
 
 
 def extra_arguments(option: Any, **offered: Any) -> dict[str, Any]:

@@ -5,10 +5,12 @@ import tensorflow as tf
 # Part of a run's identity: raise it by one whenever a change of the code changes results.
 NUMERICS_VERSION = 1
 
+LARGEST_LOG = 80.0  # exp(89) is infinite in float32
+
 
 def positive(raw: tf.Tensor, floor: float, activation: str = "softplus") -> tf.Tensor:
-    """Maps unconstrained numbers to scales above `floor`, by softplus or exp."""
-    return floor + (tf.exp(raw) if activation == "exp" else tf.nn.softplus(raw))
+    """Maps unconstrained numbers to finite scales above `floor`, by softplus or exp."""
+    return floor + (tf.exp(tf.minimum(raw, LARGEST_LOG)) if activation == "exp" else tf.nn.softplus(raw))
 
 
 def inverse_softplus(scale: float) -> float:

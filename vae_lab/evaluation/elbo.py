@@ -25,20 +25,20 @@ class ElboEvaluator:
         self._terms = tf.function(self._batch_terms, jit_compile=jit)
         self._batch = tf.function(self._evaluate_batch)
 
-    def _batch_terms(self, features, z, x):
+    def _batch_terms(self, features, z, log_q, x):
         q, p = self.model.posterior.distribution(features), self.model.latent_prior()
         if self.closed_form_rate:
             rate = tfp.distributions.kl_divergence(q, p)
         else:
-            rate = tf.reduce_mean(q.log_prob(z) - p.log_prob(z), axis=0)
+            rate = tf.reduce_mean(log_q - p.log_prob(z), axis=0)
         distortion = -tf.reduce_mean(self.model.decode(z).log_prob(x), axis=0)
         return rate, distortion, q.mean()
 
     def _evaluate_batch(self, pixels, levels, samples, seed, first_block):
         x = intensities(pixels, levels)
         features = self._encode(x)
-        z = posterior_samples(self.model.posterior, features, samples, seed, "elbo", first_block, 0)
-        return self._terms(features, z, x)
+        z, log_q = posterior_samples(self.model.posterior, features, samples, seed, "elbo", first_block, 0)
+        return self._terms(features, z, log_q, x)
 
     def __call__(self, pixels, levels, samples, seed, batch_size) -> dict[str, np.ndarray]:
         """Evaluates every image, whatever the batch size.

@@ -22,9 +22,8 @@ class LogLikelihoodEvaluator:
         self._log_weights = tf.function(self._block_log_weights, jit_compile=jit)
         self._block = tf.function(self._evaluate_block)
 
-    def _block_log_weights(self, features, z, x):
-        q, p = self.model.posterior.distribution(features), self.model.latent_prior()
-        return self.model.decode(z).log_prob(x) + p.log_prob(z) - q.log_prob(z)
+    def _block_log_weights(self, z, log_q, x):
+        return self.model.decode(z).log_prob(x) + self.model.latent_prior().log_prob(z) - log_q
 
     def _evaluate_block(self, pixels, levels, samples, seed, image_block):
         x = intensities(pixels, levels)
@@ -32,8 +31,8 @@ class LogLikelihoodEvaluator:
         block = min(samples, SAMPLE_BLOCK)
         total = tf.fill([IMAGE_BLOCK], tf.constant(-math.inf, tf.float64))
         for sample_block in tf.range(-(-samples // block)):
-            z = posterior_samples(self.model.posterior, features, block, seed, "importance", image_block, sample_block)
-            log_weights = tf.cast(self._log_weights(features, z, x), tf.float64)
+            z, log_q = posterior_samples(self.model.posterior, features, block, seed, "importance", image_block, sample_block)
+            log_weights = tf.cast(self._log_weights(z, log_q, x), tf.float64)
             wanted = sample_block * block + tf.range(block) < samples
             log_weights = tf.where(wanted[:, tf.newaxis], log_weights, tf.constant(-math.inf, tf.float64))
             total = tf.reduce_logsumexp(tf.concat([total[tf.newaxis], log_weights], axis=0), axis=0)

@@ -20,14 +20,14 @@ def padded(pixels: np.ndarray, multiple: int) -> np.ndarray:
 
 
 def posterior_samples(posterior, features, samples, seed, purpose, first_image_block, sample_block):
-    """Draws z [S,B,latent] from q(z|x) for features [B,...] whose rows are whole blocks of images."""
-    blocks = tf.split(features, features.shape[0] // IMAGE_BLOCK)
-    return tf.concat(
-        [
-            posterior.distribution(block).sample(
-                samples, seed=seed_for(seed, purpose, first_image_block + offset, sample_block)
-            )
-            for offset, block in enumerate(blocks)
-        ],
-        axis=1,
-    )
+    """Draws from q(z|x) for features [B,...] whose rows are whole blocks of images.
+
+    Returns:
+      z [S,B,latent] and log q(z|x) [S,B], from the distribution that drew z: for a flow, the fast way round.
+    """
+    latents, densities = [], []
+    for offset, block in enumerate(tf.split(features, features.shape[0] // IMAGE_BLOCK)):
+        q = posterior.distribution(block)
+        latents.append(q.sample(samples, seed=seed_for(seed, purpose, first_image_block + offset, sample_block)))
+        densities.append(q.log_prob(latents[-1]))
+    return tf.concat(latents, axis=1), tf.concat(densities, axis=1)

@@ -1,0 +1,338 @@
+"""Posteriors against hand formulas in float64, autodiff Jacobians and their own samples."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow_probability as tfp
+from omegaconf import OmegaConf
+
+from vae_lab import compose
+from vae_lab.checks import fact
+from vae_lab.errors import UsageError
+from vae_lab.layers.masked import MaskedNetwork
+
+tfd = tfp.distributions
+
+SEED = tf.constant([3, 5])
+SMALL = {"iaf": {"steps": 2, "hidden": [16], "context": 4}}
+PRIORS = {"mixture": {"components": 3}, "vamp": {"components": 2}, "flow": {"couplings": 2, "hidden": [6]}}
+
+
+def options(axis):
+    return sorted(path.stem for path in (compose.CONF / axis).glob("*.yaml"))
+
+
+def option(axis, name):
+    return OmegaConf.load(compose.CONF / axis / f"{name}.yaml")
+
+
+def posterior(name, latent_size=3, **settings):
+    keras.utils.set_random_seed(1)
+    return compose.make({**option("posterior", name), **SMALL.get(name, {}), **settings}, latent_size=latent_size)
+
+
+def prior(name, latent_shape):
+    keras.utils.set_random_seed(2)
+    images = np.random.default_rng(4).uniform(size=(5, 2, 2, 1)).astype(np.float32)
+    offered = compose.extra_arguments(option("prior", name), image_shape=(2, 2, 1), train_images=images)
+    return compose.make({**option("prior", name), **PRIORS.get(name, {})}, latent_shape=latent_shape, **offered)
+
+
+def scrambled(part, spread=0.5):
+    """The part with weights far from where they start."""
+    rng = np.random.default_rng(6)
+    for weight in part.weights:
+        weight.assign(rng.normal(size=weight.shape) * spread)
+    return part
+
+
+def features(part, rows=4, grid=(), size=1.0):
+    return tf.constant(np.random.default_rng(0).normal(size=(rows, *grid, part.params_size)) * size, tf.float32)
+
+
+def encoder_of(part, grid=()):
+    """A map from images [B,2,2,1] to q(z|x), with a weight of its own."""
+    kernel = features(part, 4, size=0.7)
+
+    def posterior_of(x):
+        flat = tf.reshape(x, (-1, 4)) @ kernel
+        return part.distribution(tf.reshape(flat, (-1, *[1] * len(grid), part.params_size)) + tf.zeros((*grid, 1)))
+
+    return posterior_of
+
+
+def hand_kl(q, p):
+    """KL of Gaussians [B] by matrices in float64."""
+    a, b = (np.asarray(tf.convert_to_tensor(d.scale.to_dense()), np.float64) for d in (q, p))
+    delta = np.asarray(q.mean(), np.float64) - np.asarray(p.mean(), np.float64)
+    cov_a, cov_b = a @ np.swapaxes(a, -1, -2), b @ np.swapaxes(b, -1, -2)
+    inverse = np.linalg.inv(cov_b)
+    trace = np.trace(inverse @ cov_a, axis1=-2, axis2=-1)
+    log_dets = np.linalg.slogdet(cov_b)[1] - np.linalg.slogdet(cov_a)[1]
+    return 0.5 * (trace + np.einsum("bi,ij,bj->b", delta, inverse, delta) - a.shape[-1] + log_dets)
+
+
+GAUSSIAN_PAIRS = [(q, p) for q in ("mvn_diag", "mvn_tril") for p in ("mvn", "mvn_tril")]
+
+
+@pytest.mark.parametrize(("q_name", "p_name"), GAUSSIAN_PAIRS)
+def test_kl_three_ways(q_name, p_name):
+    part = posterior(q_name, 4)
+    q, p = part.distribution(features(part)), scrambled(prior(p_name, (4,))).distribution(None)
+    kl = tfd.kl_divergence(q, p).numpy()
+    np.testing.assert_allclose(kl, hand_kl(q, p), rtol=1e-6)
+    z = q.sample(4000, seed=SEED)
+    draws = (q.log_prob(z) - p.log_prob(z)).numpy()
+    standard_error = draws.std(axis=0, ddof=1) / np.sqrt(len(draws))
+    assert np.all(np.abs(draws.mean(axis=0) - kl) < 4 * standard_error)
+
+
+@pytest.mark.parametrize(("q_name", "p_name"), GAUSSIAN_PAIRS)
+def test_kl_of_an_image_does_not_depend_on_the_batch(q_name, p_name):
+    part = posterior(q_name, 4)
+    p, rows = scrambled(prior(p_name, (4,))).distribution(None), features(part, 7)
+    together = tfd.kl_divergence(part.distribution(rows), p)
+    alone = tf.concat([tfd.kl_divergence(part.distribution(rows[i : i + 1]), p) for i in range(7)], axis=0)
+    assert together.shape == (7,)
+    np.testing.assert_allclose(together, alone, rtol=1e-6)
+
+
+@pytest.mark.parametrize("q_name", options("posterior"))
+@pytest.mark.parametrize("p_name", options("prior"))
+def test_closed_form_kl_fact_is_true_of_each_pair(q_name, p_name):
+    part = posterior(q_name)
+    q, p = part.distribution(features(part)), prior(p_name, (3,)).distribution(encoder_of(part))
+    if p_name in fact(option("posterior", q_name), "closed_form_kl_with"):
+        assert tfd.kl_divergence(q, p).shape == (4,)
+    else:
+        with pytest.raises(NotImplementedError):
+            tfd.kl_divergence(q, p)
+
+
+@pytest.mark.parametrize("name", options("posterior"))
+def test_fast_log_prob_fact_is_true(name):
+    """What is not fast loops over the latents at values from elsewhere, and nothing loops at its own samples."""
+    part = posterior(name)
+
+    def loops(function):
+        graph = tf.function(function).get_concrete_function(features(part), tf.zeros((5, 4, 3))).graph
+        return any(operation.type in ("While", "StatelessWhile") for operation in graph.get_operations())
+
+    def at_own_samples(rows, z):
+        q = part.distribution(rows)
+        return q.log_prob(q.sample(5, seed=SEED))
+
+    assert loops(lambda rows, z: part.distribution(rows).log_prob(z)) != fact(
+        option("posterior", name), "fast_log_prob"
+    )
+    assert not loops(at_own_samples)
+
+
+@pytest.mark.parametrize("name", options("posterior"))
+def test_flat_latent_fact_is_true(name):
+    part = posterior(name)
+    rows = features(part, grid=(2, 5))
+    if fact(option("posterior", name), "flat_latent"):
+        with pytest.raises(UsageError, match=f"posterior={name} needs a flat latent"):
+            part.distribution(rows)
+    else:
+        q = part.distribution(rows)
+        assert q.batch_shape == (4,)
+        assert q.event_shape == (2, 5, 3)
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "expected"),
+    [("mvn_diag", {}, 6), ("mvn_tril", {}, 9), ("iaf", {"context": 5}, 11)],
+)
+def test_params_size_by_hand(name, settings, expected):
+    assert posterior(name, 3, **settings).params_size == expected
+
+
+def test_full_covariance_head_weights_by_hand():
+    head = keras.layers.Dense(posterior("mvn_tril", 3).params_size)
+    head.build((None, 128))
+    assert head.count_params() == (128 + 1) * 9
+
+
+def test_iaf_weights_by_hand():
+    # A step: kernels 3 x 16 and 16 x 6, biases 16 and 6, context kernel 4 x 16.
+    count = sum(np.prod(weight.shape) for weight in posterior("iaf").weights)
+    assert count == 2 * (3 * 16 + 16 + 16 * 6 + 6 + 4 * 16)
+
+
+@pytest.mark.parametrize("name", ["mvn_diag", "mvn_tril"])
+def test_gaussian_log_prob_equals_hand_formula(name):
+    part = posterior(name)
+    q = part.distribution(features(part))
+    z = np.random.default_rng(8).normal(size=(6, 4, 3)).astype(np.float32)
+    scale = np.asarray(tf.convert_to_tensor(q.scale.to_dense()), np.float64)
+    residual = np.linalg.solve(scale, (z - q.mean().numpy())[..., np.newaxis].astype(np.float64))[..., 0]
+    log_det = np.log(np.diagonal(scale, axis1=-2, axis2=-1)).sum(axis=-1)
+    by_hand = -0.5 * (residual**2).sum(axis=-1) - log_det - 1.5 * np.log(2 * np.pi)
+    np.testing.assert_allclose(q.log_prob(z), by_hand, rtol=1e-5, atol=1e-5)
+
+
+def test_mvn_tril_scale_is_lower_triangular_with_its_diagonal_above_the_floor():
+    part = posterior("mvn_tril", 4, scale_floor=0.25)
+    scale = part.distribution(features(part, size=30.0)).scale.to_dense().numpy()
+    assert np.all(np.triu(scale, 1) == 0)
+    assert np.diagonal(scale, axis1=-2, axis2=-1).min() == 0.25
+    assert np.all(scale[:, np.tril_indices(4, -1)[0], np.tril_indices(4, -1)[1]] != 0)
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("hidden", [[], [12], [7, 12]])
+def test_masked_network_depends_on_all_earlier_latents_and_no_others(reverse, hidden):
+    size = 5
+    network = scrambled(MaskedNetwork(size, 2, 2, hidden, "tanh", reverse, "network"))
+    z, context = tf.constant([0.3, -0.2, 0.5, 0.1, -0.4]), tf.constant([0.2, -0.1])
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch([z, context])
+        numbers = network.numbers(z, context)
+    by_latent = tape.jacobian(numbers, z).numpy().reshape(2, size, size)
+    earlier = np.tril(np.ones((size, size), bool), -1)
+    earlier = earlier[::-1, ::-1] if reverse else earlier
+    for jacobian in by_latent:
+        np.testing.assert_array_equal(jacobian != 0, earlier)
+    assert np.all(tape.jacobian(numbers, context).numpy() != 0)
+
+
+def test_iaf_steps_by_hand():
+    part = scrambled(posterior("iaf", 3, steps=3, scale_floor=0.01))
+    rows = features(part)
+    loc, raw_scale, context = np.split(rows.numpy().astype(float), [3, 6], axis=-1)
+    noise = np.random.default_rng(2).normal(size=(4, 3))
+    z = loc + (0.01 + np.log1p(np.exp(raw_scale))) * noise
+    log_q = np.sum(-0.5 * noise**2 - 0.5 * np.log(2 * np.pi) - np.log(0.01 + np.log1p(np.exp(raw_scale))), axis=-1)
+    for network in part.networks:
+        m, s = np.split(network.numbers(np.float32(z), np.float32(context)).numpy().astype(float), 2, axis=-1)
+        gate = 0.01 + 0.99 / (1 + np.exp(-s - 2))
+        z, log_q = gate * z + (1 - gate) * m, log_q - np.log(gate).sum(axis=-1)
+    np.testing.assert_allclose(part.distribution(rows).log_prob(np.float32(z)), log_q, rtol=1e-4)
+
+
+def test_iaf_log_determinant_equals_the_autodiff_jacobian():
+    part = scrambled(posterior("iaf", 5, steps=3))
+    flow = part.distribution(features(part, 1)).bijector
+    z = tf.constant(np.random.default_rng(2).normal(size=(1, 5)), tf.float32)
+    with tf.GradientTape() as tape:
+        tape.watch(z)
+        y = flow.forward(z)
+    jacobian = tape.jacobian(y, z)[0, :, 0].numpy().astype(float)
+    assert np.all(jacobian != 0)  # three steps whose order turns couple all latents
+    np.testing.assert_allclose(flow.forward_log_det_jacobian(z, 1), [np.linalg.slogdet(jacobian)[1]], rtol=1e-5)
+    foreign = tf.identity(y)
+    np.testing.assert_allclose(flow.inverse(foreign), z, atol=1e-5)
+    np.testing.assert_allclose(
+        flow.inverse_log_det_jacobian(foreign, 1), -flow.forward_log_det_jacobian(z, 1), rtol=1e-4
+    )
+
+
+@pytest.mark.parametrize("mode", ["eager", "graph", "xla"])
+@pytest.mark.parametrize("name", options("posterior"))
+def test_log_prob_at_own_samples_equals_log_prob_at_the_same_values(name, mode):
+    part = scrambled(posterior(name))
+    rows = features(part)
+
+    def own(rows):
+        q = part.distribution(rows)
+        z = q.sample(3, seed=SEED)
+        return z, q.log_prob(z)
+
+    def foreign(rows, z):
+        return part.distribution(rows).log_prob(z)
+
+    if mode != "eager":
+        own, foreign = (tf.function(function, jit_compile=mode == "xla") for function in (own, foreign))
+    z, at_own = own(rows)
+    assert z.shape == (3, 4, 3)
+    assert at_own.shape == (3, 4)
+    np.testing.assert_allclose(foreign(rows, tf.constant(z.numpy())), at_own, rtol=1e-4, atol=1e-4)
+
+
+def test_iaf_density_integrates_to_one():
+    part = scrambled(posterior("iaf", 2))
+    q = part.distribution(features(part, 1))
+    axis = np.linspace(-12, 12, 481, dtype=np.float32)
+    z = np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 1, 2)
+    density = np.exp(q.log_prob(z).numpy().astype(float)[:, 0])
+    # The trapezoid rule's error on a smooth density is far below the tolerance; it comes from float32.
+    assert density.sum() * (axis[1] - axis[0]) ** 2 == pytest.approx(1.0, abs=1e-3)
+
+
+def test_iaf_mean_is_that_of_its_samples_and_does_not_depend_on_the_batch():
+    part = scrambled(posterior("iaf"), 1.0)
+    rows = features(part, 8)
+    q = part.distribution(rows)
+    z = q.sample(4000, seed=SEED).numpy()
+    # 64 draws against 4000: the standard error of their difference, without the gain of the pairs.
+    bound = 4 * z.std(axis=0, ddof=1) * np.sqrt(1 / 64 + 1 / 4000)
+    mean = q.mean().numpy()
+    assert mean.shape == (8, 3)
+    assert np.all(np.abs(mean - z.mean(axis=0)) < bound)
+    through_the_base_mean = q.bijector.forward(q.distribution.mean())
+    assert np.any(np.abs(through_the_base_mean - z.mean(axis=0)) > bound)
+    np.testing.assert_allclose(part.distribution(rows[2:3]).mean(), mean[2:3], rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", options("posterior"))
+def test_stop_gradient_passes_gradient_to_z_alone(name):
+    part = scrambled(posterior(name))
+    rows = features(part)
+    z = part.distribution(rows).sample(2, seed=SEED)
+
+    def gradients(stop_gradient):
+        with tf.GradientTape() as tape:
+            tape.watch([z, rows])
+            log_q = part.distribution(rows, stop_gradient).log_prob(z)
+        return tape.gradient(log_q, [z, rows, *part.trainable_variables])
+
+    stopped, free = gradients(True), gradients(False)
+    np.testing.assert_allclose(stopped[0], free[0], rtol=1e-4, atol=1e-4)
+    assert np.all(stopped[0].numpy() != 0)
+    assert all(gradient is None for gradient in stopped[1:])
+    assert all(np.any(gradient.numpy() != 0) for gradient in free[1:])
+
+
+@pytest.mark.parametrize("name", options("posterior"))
+def test_every_weight_and_feature_gets_a_gradient(name):
+    part = posterior(name)
+    rows = features(part)
+    with tf.GradientTape() as tape:
+        tape.watch(rows)
+        q = part.distribution(rows)
+        z = q.sample(4, seed=SEED)
+        loss = tf.reduce_sum(q.log_prob(z) + tf.reduce_sum(z**4, axis=-1))
+    by_rows, *by_weights = tape.gradient(loss, [rows, *part.trainable_variables])
+    assert np.all(by_rows.numpy() != 0)
+    assert all(np.any(gradient.numpy() != 0) for gradient in by_weights)
+
+
+@pytest.mark.parametrize("jit", [False, True])
+@pytest.mark.parametrize("name", options("posterior"))
+def test_features_of_a_hundred_give_finite_numbers(name, jit):
+    part = posterior(name, 6)
+    rows = tf.constant(np.random.default_rng(0).choice([-100.0, 100.0], (8, part.params_size)), tf.float32)
+
+    @tf.function(jit_compile=jit)
+    def numbers(rows):
+        with tf.GradientTape() as tape:
+            tape.watch(rows)
+            q = part.distribution(rows)
+            z = q.sample(4, seed=SEED)
+            log_q = q.log_prob(z)
+        return z, log_q, q.mean(), *tape.gradient(log_q, [rows, *part.trainable_variables])
+
+    assert all(np.all(np.isfinite(number)) for number in numbers(rows))
+
+
+def test_spatial_kl_equals_the_kl_of_the_flattened_latent():
+    part, flat = posterior("mvn_diag", 3), posterior("mvn_diag", 2 * 5 * 3)
+    rows = features(part, grid=(2, 5))
+    loc, raw_scale = (tf.reshape(half, (4, 30)) for half in tf.split(rows, 2, axis=-1))
+    q, q_flat = part.distribution(rows), flat.distribution(tf.concat([loc, raw_scale], axis=-1))
+    kl = tfd.kl_divergence(q, prior("mvn", (2, 5, 3)).distribution(None))
+    assert kl.shape == (4,)
+    np.testing.assert_allclose(kl, tfd.kl_divergence(q_flat, prior("mvn", (30,)).distribution(None)), rtol=1e-6)

@@ -1,0 +1,386 @@
+"""Priors against hand formulas in float64, known bounds, grids and their own samples."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow_probability as tfp
+from omegaconf import OmegaConf
+from scipy.special import logsumexp
+
+from vae_lab import compose
+from vae_lab.checks import fact
+from vae_lab.errors import UsageError
+
+tfd = tfp.distributions
+
+SEED = tf.constant([3, 5])
+IMAGE_SHAPE = (2, 2, 1)
+IMAGES = np.random.default_rng(4).uniform(size=(5, *IMAGE_SHAPE)).astype(np.float32)
+SMALL = {"mixture": {"components": 4}, "vamp": {"components": 3}, "flow": {"couplings": 3, "hidden": [6]}}
+LOG_2PI = np.log(2 * np.pi)
+
+
+def options():
+    return sorted(path.stem for path in (compose.CONF / "prior").glob("*.yaml"))
+
+
+def option(name):
+    return OmegaConf.load(compose.CONF / "prior" / f"{name}.yaml")
+
+
+def prior(name, latent_shape=(3,), train_images=IMAGES, **settings):
+    keras.utils.set_random_seed(2)
+    offered = compose.extra_arguments(option(name), image_shape=IMAGE_SHAPE, train_images=train_images)
+    settings = {**option(name), **SMALL.get(name, {}), **settings}
+    return compose.make(settings, latent_shape=latent_shape, **offered)
+
+
+def scrambled(part, spread=0.5):
+    """The part with weights far from where they start."""
+    rng = np.random.default_rng(6)
+    for weight in part.weights:
+        weight.assign(rng.normal(size=weight.shape) * spread)
+    return part
+
+
+class Encoder:
+    """A map from images [B,2,2,1] to a diagonal Gaussian q(z|x), with a weight of its own."""
+
+    def __init__(self, latent_shape=(3,), posterior="mvn_diag"):
+        self.grid = latent_shape[:-1]
+        settings = OmegaConf.load(compose.CONF / "posterior" / f"{posterior}.yaml")
+        self.posterior = compose.make(settings, latent_size=latent_shape[-1])
+        shape = (4, int(np.prod(self.grid)) * self.posterior.params_size)
+        self.kernel = tf.Variable(np.random.default_rng(1).normal(size=shape), dtype=tf.float32)
+
+    def __call__(self, x):
+        features = tf.reshape(x, (-1, 4)) @ self.kernel
+        return self.posterior.distribution(tf.reshape(features, (-1, *self.grid, self.posterior.params_size)))
+
+
+def normal_log_prob(z, loc, scale):
+    """Sum over the last axis of log N(z; loc, scale^2), in float64."""
+    z, loc, scale = (np.asarray(array, np.float64) for array in (z, loc, scale))
+    return np.sum(-0.5 * ((z - loc) / scale) ** 2 - np.log(scale) - 0.5 * LOG_2PI, axis=-1)
+
+
+def gaussian_log_prob(z, loc, covariance):
+    """log N(z; loc, covariance) for z [..., L], in float64."""
+    delta = z - loc
+    quadratic = np.einsum("...i,ij,...j->...", delta, np.linalg.inv(covariance), delta)
+    return -0.5 * (quadratic + np.linalg.slogdet(covariance)[1] + len(loc) * LOG_2PI)
+
+
+def gaussian_kl(loc_a, cov_a, loc_b, cov_b):
+    """KL(N(a), N(b)) in float64."""
+    inverse, delta = np.linalg.inv(cov_b), loc_a - loc_b
+    log_dets = np.linalg.slogdet(cov_b)[1] - np.linalg.slogdet(cov_a)[1]
+    return 0.5 * (np.trace(inverse @ cov_a) + delta @ inverse @ delta - len(loc_a) + log_dets)
+
+
+def draws(shape, spread=1.0):
+    return tf.constant(np.random.default_rng(9).normal(size=shape) * spread, tf.float32)
+
+
+# Every prior.
+
+
+@pytest.mark.parametrize("name", options())
+def test_flat_latent_fact_is_true(name):
+    latent_shape = (2, 5, 3)
+    if fact(option(name), "flat_latent"):
+        with pytest.raises(UsageError, match=f"prior={name} needs a flat latent"):
+            prior(name, latent_shape)
+    else:
+        p = prior(name, latent_shape).distribution(Encoder(latent_shape))
+        assert p.batch_shape == ()
+        assert p.event_shape == latent_shape
+        assert p.log_prob(p.sample(4, seed=SEED)).shape == (4,)
+
+
+@pytest.mark.parametrize("name", options())
+def test_every_weight_gets_a_gradient(name):
+    part, encoder = prior(name), Encoder()
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_sum(part.distribution(encoder).log_prob(draws((6, 3))))
+    gradients = tape.gradient(loss, [*part.trainable_variables, encoder.kernel])
+    assert all(np.any(gradient.numpy() != 0) for gradient in gradients[:-1])
+    assert (gradients[-1] is not None) == bool(fact(option(name), "depends_on_encoder"))
+
+
+@pytest.mark.parametrize("name", options())
+def test_distribution_follows_the_weights(name):
+    """What was computed at old weights is not taken for the same z at new ones."""
+    part, encoder, z = prior(name), Encoder(), draws((6, 3))
+    before = part.distribution(encoder).log_prob(z).numpy()
+    scrambled(part, 0.3)
+    after = part.distribution(encoder).log_prob(z).numpy()
+    np.testing.assert_array_equal(after, part.distribution(encoder).log_prob(tf.identity(z)))
+    assert np.all(before != after) == bool(part.weights)
+
+
+@pytest.mark.parametrize("name", options())
+def test_xla_log_prob_equals_eager(name):
+    part, encoder, z = scrambled(prior(name)), Encoder(), draws((5, 4, 3))
+
+    @tf.function(jit_compile=True)
+    def numbers(z):
+        p = part.distribution(encoder)
+        with tf.GradientTape() as tape:
+            tape.watch(z)
+            log_p = p.log_prob(z)
+        return log_p, tape.gradient(log_p, z), p.sample(7, seed=SEED)
+
+    log_p, gradient, sample = numbers(z)
+    np.testing.assert_allclose(log_p, part.distribution(encoder).log_prob(z), rtol=1e-4, atol=1e-4)
+    assert gradient.shape == z.shape
+    assert sample.shape == (7, 3)
+    assert np.all(np.isfinite(sample))
+
+
+@pytest.mark.parametrize("name", options())
+def test_latents_of_a_hundred_give_finite_numbers(name):
+    part, encoder = prior(name, (6,)), Encoder((6,))
+    z = tf.constant(np.random.default_rng(0).choice([-100.0, 100.0], (8, 6)), tf.float32)
+    with tf.GradientTape() as tape:
+        tape.watch(z)
+        log_p = part.distribution(encoder).log_prob(z)
+    gradients = tape.gradient(log_p, [z, *part.trainable_variables])
+    assert all(np.all(np.isfinite(number)) for number in (log_p, *gradients))
+
+
+@pytest.mark.parametrize("name", options())
+def test_samples_agree_with_the_density(name):
+    """E_p[r(z) / p(z)] over the prior's own samples is 1 for a density r that is narrower."""
+    part, encoder = prior(name, (2,)), Encoder((2,))
+    p = part.distribution(encoder)
+    z = p.sample(20000, seed=SEED)
+    narrow = normal_log_prob(z, z.numpy().mean(axis=0), 0.3 * z.numpy().std(axis=0))
+    ratio = np.exp(narrow - p.log_prob(z).numpy().astype(float))
+    assert abs(ratio.mean() - 1) < 4 * ratio.std(ddof=1) / np.sqrt(len(ratio))
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "expected"),
+    [
+        ("mvn", {}, 0),
+        ("mvn_tril", {}, 3 + 6),
+        ("mixture", {}, 4 * (1 + 3 + 3)),
+        ("mixture", {"covariance": "full"}, 4 * (1 + 3 + 6)),
+        ("vamp", {}, 3 * 2 * 2 * 1),
+        # Two couplings of 1 latent to 6 units to shift and scale of 2 latents, and one of 2 to 6 to those of 1.
+        ("flow", {}, 2 * ((1 + 1) * 6 + (6 + 1) * 4) + (2 + 1) * 6 + (6 + 1) * 2),
+    ],
+)
+def test_weights_by_hand(name, settings, expected):
+    assert sum(np.prod(weight.shape) for weight in prior(name, **settings).weights) == expected
+
+
+# Gaussians.
+
+
+@pytest.mark.parametrize(("name", "tolerance"), [("mvn", 1e-5), ("mvn_tril", 1e-5), ("flow", 0.2)])
+def test_starts_at_the_standard_gaussian(name, tolerance):
+    z = draws((50, 3))
+    log_p = prior(name).distribution(None).log_prob(z)
+    np.testing.assert_allclose(log_p, normal_log_prob(z, np.zeros(3), np.ones(3)), atol=tolerance)
+
+
+def test_mvn_tril_equals_hand_formula():
+    part = scrambled(prior("mvn_tril", (4,)))
+    p, z = part.distribution(None), draws((20, 4))
+    scale = p.scale.to_dense().numpy().astype(float)
+    assert np.all(np.triu(scale, 1) == 0)
+    assert np.count_nonzero(scale) == 10
+    by_hand = gaussian_log_prob(z.numpy().astype(float), part.loc.numpy().astype(float), scale @ scale.T)
+    np.testing.assert_allclose(p.log_prob(z), by_hand, rtol=1e-5)
+
+
+# The mixture.
+
+
+def components(part):
+    """Weights [K], locs [K,L] and covariances [K,L,L] of a mixture, in float64."""
+    p = part.distribution(None)
+    scale = np.asarray(tf.convert_to_tensor(p.components_distribution.scale.to_dense()), np.float64)
+    weights = np.asarray(p.mixture_distribution.probs_parameter(), np.float64)
+    return weights, part.loc.numpy().astype(np.float64), scale @ np.swapaxes(scale, -1, -2)
+
+
+@pytest.mark.parametrize("covariance", ["diag", "full"])
+def test_mixture_equals_hand_formula(covariance):
+    part, z = scrambled(prior("mixture", covariance=covariance)), draws((20, 3))
+    by_component = [
+        np.log(weight) + gaussian_log_prob(z.numpy().astype(float), loc, cov)
+        for weight, loc, cov in zip(*components(part), strict=True)
+    ]
+    np.testing.assert_allclose(part.distribution(None).log_prob(z), logsumexp(by_component, axis=0), rtol=1e-5)
+
+
+@pytest.mark.parametrize("covariance", ["diag", "full"])
+def test_mixture_of_equal_components_is_one_component(covariance):
+    part, z = prior("mixture", covariance=covariance), draws((20, 3))
+    part.loc.assign(np.tile(part.loc.numpy()[:1], (4, 1)))
+    part.logits.assign([0.3, -1.0, 0.2, 2.0])
+    one = part.distribution(None).components_distribution.log_prob(z[:, tf.newaxis])[:, 0]
+    np.testing.assert_allclose(part.distribution(None).log_prob(z), one, rtol=1e-6)
+
+
+@pytest.mark.parametrize("covariance", ["diag", "full"])
+def test_mixture_of_separated_components_is_the_near_one(covariance):
+    """log w_k + log N: a log-sum-exp taken a dimension at a time would give log w_k five times over."""
+    part = prior("mixture", (5,), covariance=covariance)
+    part.loc.assign(100.0 * np.eye(4, 5))
+    part.logits.assign([0.3, -1.0, 0.2, 2.0])
+    weights, loc, cov = components(part)
+    z = np.float32(loc + np.random.default_rng(3).normal(size=(4, 5)))
+    near = [np.log(weights[k]) + gaussian_log_prob(z[k].astype(float), loc[k], cov[k]) for k in range(4)]
+    np.testing.assert_allclose(part.distribution(None).log_prob(z), near, atol=1e-4)
+
+
+@pytest.mark.parametrize("covariance", ["diag", "full"])
+@pytest.mark.parametrize("count", [1, 4])
+def test_mixture_kl_lies_between_its_bounds(covariance, count):
+    """-H(q) - log sum_k w_k N(m; m_k, S + S_k) <= KL(q, p) <= -log sum_k w_k exp(-KL(q, g_k))."""
+    part = scrambled(prior("mixture", components=count, covariance=covariance), 1.0)
+    rng = np.random.default_rng(5)
+    for _ in range(3):
+        loc, root = rng.normal(size=3), np.tril(rng.normal(size=(3, 3))) + np.eye(3)
+        q = tfd.MultivariateNormalTriL(np.float32(loc), np.float32(root))
+        cov = root @ root.T
+        each = list(zip(*components(part), strict=True))
+        entropy = 0.5 * (3 * (1 + LOG_2PI) + np.linalg.slogdet(cov)[1])
+        lower = -entropy - logsumexp([np.log(w) + gaussian_log_prob(loc, m, cov + s) for w, m, s in each])
+        upper = -logsumexp([np.log(w) - gaussian_kl(loc, cov, m, s) for w, m, s in each])
+        z = q.sample(20000, seed=SEED)
+        ratio = (q.log_prob(z) - part.distribution(None).log_prob(z)).numpy().astype(float)
+        kl, standard_error = ratio.mean(), ratio.std(ddof=1) / np.sqrt(len(ratio))
+        assert lower - 4 * standard_error <= kl <= upper + 4 * standard_error
+        if count == 1:
+            assert abs(kl - upper) < 4 * standard_error
+
+
+def test_mixture_components_that_start_apart_get_different_gradients():
+    part = prior("mixture")
+    with tf.GradientTape() as tape:
+        log_p = tf.reduce_sum(part.distribution(None).log_prob(draws((20, 3))))
+    for gradient in tape.gradient(log_p, [part.loc.value, part.raw_scale.value]):
+        assert len(np.unique(gradient.numpy(), axis=0)) == 4
+
+
+def test_mixture_of_full_covariances_refuses_a_spatial_latent():
+    with pytest.raises(UsageError, match=r"prior\.covariance=full needs a flat latent"):
+        prior("mixture", (2, 5, 3), covariance="full")
+
+
+def test_spatial_mixture_equals_the_flattened_one():
+    spatial, flat = prior("mixture", (2, 5, 3)), prior("mixture", (30,))
+    for weight, source in zip(flat.weights, scrambled(spatial).weights, strict=True):
+        weight.assign(tf.reshape(source.value, weight.shape))
+    z = draws((6, 2, 5, 3))
+    log_p = spatial.distribution(None).log_prob(z)
+    np.testing.assert_allclose(log_p, flat.distribution(None).log_prob(tf.reshape(z, (6, 30))), rtol=1e-6)
+
+
+# The VampPrior.
+
+
+def test_vamp_of_the_data_is_the_aggregate_posterior():
+    encoder, z = Encoder(), draws((20, 3))
+    p = prior("vamp", components=5, initialize="training_images").distribution(encoder)
+    q = encoder(tf.constant(IMAGES))
+    by_image = normal_log_prob(z.numpy()[:, np.newaxis], q.mean(), q.stddev())
+    np.testing.assert_allclose(p.log_prob(z), logsumexp(by_image, axis=1) - np.log(5), rtol=1e-5)
+
+
+def test_vamp_of_one_pseudo_input_is_one_gaussian():
+    part, encoder, z = prior("vamp", components=1), Encoder(), draws((20, 3))
+    q = encoder(part.pseudo_inputs.value)
+    np.testing.assert_allclose(
+        part.distribution(encoder).log_prob(z), normal_log_prob(z, q.mean(), q.stddev()), rtol=1e-5
+    )
+
+
+def test_vamp_goes_with_every_posterior():
+    for name in ("mvn_tril", "iaf"):
+        part, encoder, z = prior("vamp"), Encoder(posterior=name), draws((5, 4, 3))
+        q = encoder(part.pseudo_inputs.value)
+        each = [encoder(part.pseudo_inputs.value[k : k + 1]).log_prob(z) for k in range(3)]
+        assert q.batch_shape == (3,)
+        p = part.distribution(encoder)
+        np.testing.assert_allclose(p.log_prob(z), logsumexp(each, axis=0) - np.log(3), rtol=1e-4)
+
+
+def test_vamp_pseudo_inputs_start_at_random_near_black():
+    start = prior("vamp", components=500).pseudo_inputs.numpy()
+    assert start.min() >= 0
+    # 2000 draws of N(.05, .01^2): 4 standard errors of mean and of standard deviation.
+    assert abs(start.mean() - 0.05) < 4 * 0.01 / np.sqrt(2000)
+    assert abs(start.std() - 0.01) < 4 * 0.01 / np.sqrt(2 * 2000)
+
+
+def test_vamp_starts_from_the_first_training_images():
+    np.testing.assert_array_equal(prior("vamp", initialize="training_images").pseudo_inputs, IMAGES[:3])
+    without = prior("vamp", initialize="training_images", train_images=None)
+    np.testing.assert_array_equal(without.pseudo_inputs, np.zeros((3, *IMAGE_SHAPE)))
+    with pytest.raises(UsageError, match=r"prior\.components=6 is more than the 5 training images"):
+        prior("vamp", components=6, initialize="training_images")
+
+
+def test_vamp_clips_pseudo_inputs_and_their_gradient():
+    part, encoder = prior("vamp", components=1), Encoder()
+    part.pseudo_inputs.assign(tf.reshape([-0.5, 0.0, 1.0, 1.5], part.pseudo_inputs.shape))
+    clipped = encoder(tf.reshape([0.0, 0.0, 1.0, 1.0], (1, *IMAGE_SHAPE)))
+    with tf.GradientTape() as tape:
+        log_p = part.distribution(encoder).log_prob(draws((3,)))
+    np.testing.assert_allclose(log_p, clipped.log_prob(draws((3,)))[0], rtol=1e-6)
+    gradient = tape.gradient(log_p, part.pseudo_inputs.value).numpy().ravel()
+    np.testing.assert_array_equal(gradient != 0, [False, True, True, False])
+
+
+# The flow.
+
+
+def test_flow_log_determinant_equals_the_autodiff_jacobian():
+    flow = scrambled(prior("flow", (5,))).distribution(None).bijector
+    z = draws((5,))
+    with tf.GradientTape() as tape:
+        tape.watch(z)
+        y = flow.forward(z)
+    jacobian = tape.jacobian(y, z).numpy().astype(float)
+    np.testing.assert_allclose(flow.forward_log_det_jacobian(z, 1), np.linalg.slogdet(jacobian)[1], rtol=1e-5)
+    foreign = tf.identity(y)
+    with tf.GradientTape() as tape:
+        tape.watch(foreign)
+        back = flow.inverse(foreign)
+    inverse = tape.jacobian(back, foreign).numpy().astype(float)
+    np.testing.assert_allclose(flow.inverse_log_det_jacobian(foreign, 1), np.linalg.slogdet(inverse)[1], rtol=1e-5)
+    np.testing.assert_allclose(back, z, atol=1e-5)
+
+
+def test_flow_couples_all_latents():
+    flow = scrambled(prior("flow", (5,))).distribution(None).bijector
+    z = draws((5,))
+    with tf.GradientTape() as tape:
+        tape.watch(z)
+        y = flow.forward(z)
+    assert np.all(tape.jacobian(y, z).numpy() != 0)
+
+
+def test_flow_density_integrates_to_one_and_its_samples_have_its_entropy():
+    p = scrambled(prior("flow", (2,), couplings=4)).distribution(None)
+    axis = np.linspace(-15, 15, 601, dtype=np.float32)
+    log_p = p.log_prob(np.stack(np.meshgrid(axis, axis), axis=-1)).numpy().astype(float)
+    density, cell = np.exp(log_p), (axis[1] - axis[0]) ** 2
+    # The trapezoid rule's error on a smooth density is far below the tolerance; it comes from float32.
+    assert density.sum() * cell == pytest.approx(1.0, abs=1e-3)
+    z = p.sample(20000, seed=SEED)
+    at_samples = p.log_prob(tf.identity(z)).numpy().astype(float)
+    standard_error = at_samples.std(ddof=1) / np.sqrt(len(at_samples))
+    assert abs(at_samples.mean() - np.sum(density * log_p) * cell) < 4 * standard_error
+
+
+def test_flow_needs_two_latents():
+    with pytest.raises(UsageError, match="latent_size=1"):
+        prior("flow", (1,))
