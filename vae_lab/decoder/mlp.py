@@ -21,7 +21,10 @@ class MLP(keras.Sequential):
         super().__init__(
             [
                 keras.layers.Flatten(),
-                *(dense(units, initializer, activation=activation) for units in hidden),
+                *(
+                    dense(units, initializer, activation=activation, name=f"hidden_{i}")
+                    for i, units in enumerate(hidden)
+                ),
                 dense(math.prod(output_shape), output_initializer, bias_initializer=bias, name="parameters"),
                 keras.layers.Reshape(output_shape),
             ],

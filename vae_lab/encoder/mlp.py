@@ -13,7 +13,7 @@ class MLP(keras.Sequential):
         super().__init__(
             [
                 keras.layers.Flatten(),
-                *(dense(units, activation=activation) for units in hidden),
+                *(dense(units, activation=activation, name=f"hidden_{i}") for i, units in enumerate(hidden)),
                 dense(output_size, name="features"),
             ],
             name="encoder",
