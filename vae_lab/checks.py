@@ -230,36 +230,61 @@ def check_validation(cfg: Config) -> None:
 
 
 def check_sizes(cfg: Config) -> None:
-    image_shape = fact(cfg.data, "image_shape")
+    image_shape, grid = fact(cfg.data, "image_shape"), None
+    if fact(cfg.decoder, "spatial_latent") and not fact(cfg.encoder, "spatial_latent"):
+        raise UsageError(
+            f"decoder={cfg.decoder.name} takes latents on a grid, and encoder={cfg.encoder.name} keeps none; "
+            "use encoder=conv_spatial"
+        )
+    if "blocks" in cfg.encoder:
+        check_stages(cfg.encoder, "encoder")
+    if "blocks" in cfg.decoder:
+        check_stages(cfg.decoder, "decoder")
     if image_shape is None:
         return
-    if fact(cfg.encoder, "convolutional"):
-        with_layers(cfg.encoder, "encoder", len(cfg.encoder.filters))
-        _sizes("encoder", cfg.encoder, image_shape[:2], transpose=False)
-    if fact(cfg.decoder, "convolutional"):
+    if "kernels" in cfg.encoder:
+        layers = len(cfg.encoder.filters)
+        with_layers(cfg.encoder, "encoder", layers)
+        grid = _sizes("encoder", cfg.encoder, image_shape[:2], ["conv"] * layers)[-1]
+    if "kernels" in cfg.decoder:
         with_layers(cfg.decoder, "decoder", len(cfg.decoder.filters) + 1)
-        height, width = _sizes("decoder", cfg.decoder, cfg.decoder.base, transpose=True)[-1]
+        start = cfg.decoder.get("base", grid)
+        height, width = _sizes("decoder", cfg.decoder, start, cfg.decoder.kinds)[-1]
         if [height, width] != list(image_shape[:2]):
+            source = f"decoder.base={list(start)}" if "base" in cfg.decoder else f"the encoder's {start[0]}x{start[1]}"
             raise UsageError(
-                f"decoder={cfg.decoder.name} makes {height}x{width} images from "
-                f"decoder.base={list(cfg.decoder.base)}, and data={cfg.data.name} has "
-                f"{image_shape[0]}x{image_shape[1]}; change decoder.base, strides, kernels or paddings"
+                f"decoder={cfg.decoder.name} makes {height}x{width} images from {source}, and data={cfg.data.name} has "
+                f"{image_shape[0]}x{image_shape[1]}; change {'decoder.base, ' if 'base' in cfg.decoder else ''}"
+                "strides, kernels or paddings"
             )
+
+
+def check_stages(option: Config, axis: str) -> None:
+    """A residual network has as many entries of `blocks` as of `filters`."""
+    entries = [*option.blocks, *option.filters]
+    if len(option.blocks) != len(option.filters) or not all(isinstance(n, int) and n >= 1 for n in entries):
+        raise UsageError(
+            f"{axis}.blocks={list(option.blocks)} and {axis}.filters={list(option.filters)} must be whole numbers of "
+            "at least 1, one of each a stage"
+        )
 
 
 def with_layers(option: Config, axis: str, layers: int) -> None:
     """Every list of a convolutional option has one entry a layer."""
-    for key in ("kernels", "strides", "paddings"):
+    for key in ("kernels", "strides", "paddings", "kinds"):
+        if key not in option:
+            continue
         if len(option[key]) != layers:
             raise UsageError(
                 f"{axis}.{key}={list(option[key])} has {len(option[key])} entries for {layers} layers "
                 f"({axis}.filters={list(option.filters)})"
             )
-        legal = ("same", "valid") if key == "paddings" else range(1, 1000)
+        words = {"paddings": ("same", "valid"), "kinds": ("conv", "transposed")}.get(key)
         for entry in option[key]:
-            if entry not in legal:
-                kind = "same or valid" if key == "paddings" else "whole numbers of at least 1"
-                raise UsageError(f"{axis}.{key}={list(option[key])} must be {kind}")
+            if entry not in (words or range(1, 1000)):
+                raise UsageError(
+                    f"{axis}.{key}={list(option[key])} must be {' or '.join(words or ['whole numbers of at least 1'])}"
+                )
 
 
 def check_evaluation(cfg: Config) -> None:
@@ -299,9 +324,9 @@ def check(cfg: Config) -> None:
         one(cfg)
 
 
-def _sizes(axis: str, option: Config, start: Any, transpose: bool) -> list[tuple[int, int]]:
+def _sizes(axis: str, option: Config, start: Any, kinds: Any) -> list[tuple[int, int]]:
     try:
-        return layer_sizes(start, option.kernels, option.strides, option.paddings, transpose)
+        return layer_sizes(start, option.kernels, option.strides, option.paddings, kinds)
     except UsageError as error:
         raise UsageError(f"{axis}={option.name}: {error}") from None
 

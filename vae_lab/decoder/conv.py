@@ -3,11 +3,12 @@
 import math
 
 import keras
-import numpy as np
+
+from vae_lab.layers.convolutions import upward
 
 
 class Conv(keras.Sequential):
-    """A dense layer reshaped to `base`, then transposed convolutions; the last one is linear.
+    """A dense layer reshaped to `base`, then transposed or plain convolutions; the last one is linear.
 
     All but the last layer are followed by the activation. `output_bias` has one entry a channel, as
     the last layer has.
@@ -25,29 +26,14 @@ class Conv(keras.Sequential):
         kernels,
         strides,
         paddings,
+        kinds,
         activation,
         initializer,
         output_initializer,
     ):
-        last = len(filters)
-        bias = "zeros"
-        if output_bias is not None:
-            bias = keras.initializers.Constant(np.asarray(output_bias).reshape(-1))
-        layers = [
-            keras.layers.Conv2DTranspose(
-                count,
-                kernel,
-                stride,
-                padding,
-                activation=None if index == last else activation,
-                kernel_initializer=keras.initializers.get(output_initializer if index == last else initializer),
-                bias_initializer=bias if index == last else "zeros",
-            )
-            for index, (count, kernel, stride, padding) in enumerate(
-                zip([*filters, output_shape[-1]], kernels, strides, paddings, strict=True)
-            )
-        ]
+        stack = (filters, kernels, strides, paddings, kinds, activation, initializer, output_initializer)
+        convolutions = upward(output_shape, output_bias, *stack)
         dense = keras.layers.Dense(
-            math.prod(base), activation=activation, kernel_initializer=keras.initializers.get(initializer)
+            math.prod(base), activation=activation, kernel_initializer=keras.initializers.get(initializer), name="base"
         )
-        super().__init__([keras.layers.Flatten(), dense, keras.layers.Reshape(base), *layers], name="decoder")
+        super().__init__([keras.layers.Flatten(), dense, keras.layers.Reshape(base), *convolutions], name="decoder")

@@ -2,23 +2,16 @@
 
 import keras
 
+from vae_lab.layers.convolutions import downward
+
 
 class Conv(keras.Sequential):
-    """Convolutions, then one linear dense layer."""
+    """Pixels less `shift`, convolutions, then one linear dense layer."""
 
-    def __init__(self, output_size, filters, kernels, strides, paddings, activation, initializer):
-        convolutions = [
-            keras.layers.Conv2D(
-                count,
-                kernel,
-                stride,
-                padding,
-                activation=activation,
-                kernel_initializer=keras.initializers.get(initializer),
-            )
-            for count, kernel, stride, padding in zip(filters, kernels, strides, paddings, strict=True)
-        ]
+    def __init__(self, output_size, filters, kernels, strides, paddings, activation, initializer, shift):
+        convolutions = downward(filters, kernels, strides, paddings, activation, initializer)
         features = keras.layers.Dense(
             output_size, kernel_initializer=keras.initializers.get(initializer), name="features"
         )
-        super().__init__([*convolutions, keras.layers.Flatten(), features], name="encoder")
+        shifted = [keras.layers.Rescaling(1.0, offset=-shift)] if shift else []
+        super().__init__([*shifted, *convolutions, keras.layers.Flatten(), features], name="encoder")

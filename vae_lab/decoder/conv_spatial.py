@@ -1,0 +1,32 @@
+"""Convolutional decoder of latents on a grid."""
+
+import keras
+
+from vae_lab.layers.convolutions import upward
+
+
+class ConvSpatial(keras.Sequential):
+    """Transposed or plain convolutions from z [N,h,w,c]; no dense layer, and the last one is linear.
+
+    All but the last layer are followed by the activation. `output_bias` has one entry a channel, as
+    the last layer has.
+    """
+
+    bias_per_pixel = False
+
+    def __init__(
+        self,
+        latent_shape,
+        output_shape,
+        output_bias,
+        filters,
+        kernels,
+        strides,
+        paddings,
+        kinds,
+        activation,
+        initializer,
+        output_initializer,
+    ):
+        stack = (filters, kernels, strides, paddings, kinds, activation, initializer, output_initializer)
+        super().__init__(upward(output_shape, output_bias, *stack), name="decoder")

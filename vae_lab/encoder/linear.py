@@ -1,0 +1,13 @@
+"""Linear encoder."""
+
+import keras
+
+
+class Linear(keras.Sequential):
+    """One dense layer over the flattened image."""
+
+    def __init__(self, output_size, initializer):
+        features = keras.layers.Dense(
+            output_size, kernel_initializer=keras.initializers.get(initializer), name="features"
+        )
+        super().__init__([keras.layers.Flatten(), features], name="encoder")
