@@ -325,7 +325,6 @@ def test_no_two_kernels_start_equal(axis, name):
     assert len(set(values)) == len(values)
 
 
-@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # Keras reads TensorFlow's variables
 @pytest.mark.parametrize(("axis", "name"), SMALL)
 def test_saved_weights_give_the_same_outputs(axis, name, tmp_path):
     network = small(axis, name)

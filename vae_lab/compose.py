@@ -13,7 +13,8 @@ from hydra.utils import get_class, instantiate
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from vae_lab.checks import check, fact
+from vae_lab.checks import check
+from vae_lab.checks.facts import fact
 from vae_lab.errors import UsageError
 
 PACKAGE = Path(__file__).resolve().parent
@@ -39,16 +40,20 @@ def compose(*overrides: str) -> Any:
 
     >>> cfg = compose("data=mnist", "prior=mixture", "prior.components=25")
     """
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        cfg = hydra_compose("train", list(overrides))
+    cfg = compose_unchecked(*overrides)
     check(cfg)
     return cfg
 
 
+def compose_unchecked(*overrides: str) -> Any:
+    """Composes a configuration that need not be able to run."""
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        return hydra_compose("train", list(overrides))
+
+
 def default_tracking_uri() -> str:
     """Where runs are tracked when no option says otherwise."""
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        return hydra_compose("train").tracking.uri
+    return compose_unchecked().tracking.uri
 
 
 def plain(cfg: Any) -> dict[str, Any]:
@@ -84,6 +89,16 @@ def flat(node: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     for key, value in node.items():
         leaves |= flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
     return leaves
+
+
+def option_names(axis: str) -> list[str]:
+    """What an axis can be: the YAML files of its folder."""
+    return sorted(path.stem for path in (CONF / axis).glob("*.yaml"))
+
+
+def read_option(axis: str, name: str) -> Any:
+    """An option's own settings and facts."""
+    return OmegaConf.load(CONF / axis / f"{name}.yaml")
 
 
 def make(option: Any, **arguments: Any) -> Any:

@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from vae_lab import compose
-from vae_lab.checks import fact
+from vae_lab.checks.facts import fact
 from vae_lab.data.dataset import Dataset
 from vae_lab.evaluation.elbo import ElboEvaluator
 from vae_lab.evaluation.importance import LogLikelihoodEvaluator

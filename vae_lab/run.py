@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from vae_lab import compose
-from vae_lab.checks import bits_offset
+from vae_lab.checks.facts import bits_offset
 from vae_lab.data.dataset import Dataset
 from vae_lab.errors import UsageError
 from vae_lab.evaluation.images import prior_samples, reconstructions

@@ -31,7 +31,9 @@ class LogLikelihoodEvaluator:
         block = min(samples, SAMPLE_BLOCK)
         total = tf.fill([IMAGE_BLOCK], tf.constant(-math.inf, tf.float64))
         for sample_block in tf.range(-(-samples // block)):
-            z, log_q = posterior_samples(self.model.posterior, features, block, seed, "importance", image_block, sample_block)
+            z, log_q = posterior_samples(
+                self.model.posterior, features, block, seed, "importance", image_block, sample_block
+            )
             log_weights = tf.cast(self._log_weights(z, log_q, x), tf.float64)
             wanted = sample_block * block + tf.range(block) < samples
             log_weights = tf.where(wanted[:, tf.newaxis], log_weights, tf.constant(-math.inf, tf.float64))

@@ -1,0 +1,99 @@
+"""Every legal pair of options, over all axes, trains and is evaluated in one of the combinations below."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from vae_lab import compose
+from vae_lab.compatibility import AXES, combinations, covering_set, illegal_pairs, pairs_of
+from vae_lab.data import digits
+from vae_lab.program import Pixels, new_program
+
+TINY = {
+    "hidden": [8],
+    "components": 4,
+    "context": 4,
+    "couplings": 2,
+    "steps": 2,
+    "samples": 2,
+    "groups": 2,
+    "filters": {2: [4, 6], 3: [4, 4, 6]},
+}
+LEVELS = 17
+
+
+@pytest.fixture(scope="module")
+def legality():
+    return combinations("data.facts.levels=17")
+
+
+@pytest.fixture(scope="module")
+def images():
+    """Digits in the middle of 28 x 28 pixels, as the deep convolutions need."""
+    pixels = digits.load(None, 0).train.pixels[:100]
+    return np.pad(pixels, ((0, 0), (10, 10), (10, 10), (0, 0)))
+
+
+def tiny(axis, name):
+    """Overrides that make an option small."""
+    option = compose.read_option(axis, name)
+    for key, value in TINY.items():
+        if key in option:
+            if key == "filters":
+                value = value.get(len(option.filters))
+            if value is not None:
+                yield f"{axis}.{key}={value}"
+
+
+def test_few_combinations_hold_every_legal_pair(legality):
+    legal, illegal = legality
+    chosen = covering_set(legal)
+    assert set().union(*map(pairs_of, chosen)) == set().union(*map(pairs_of, legal))
+    assert set(chosen) <= set(legal)
+    assert len(chosen) < 80
+    everything = {len(compose.option_names(axis)) for axis in AXES}
+    assert min(everything) >= 3
+    refused = illegal_pairs(legal, illegal)
+    assert (AXES.index("encoder"), "mlp", AXES.index("decoder"), "conv_spatial") in refused
+
+
+@pytest.mark.slow
+def test_every_legal_pair_trains_and_is_evaluated(legality, images):
+    """Two steps and an evaluation each, without jit; losses are finite and every network moves."""
+    tf.config.run_functions_eagerly(True)
+    try:
+        for combination in covering_set(legality[0]):
+            train_and_evaluate(combination, images)
+    finally:
+        tf.config.run_functions_eagerly(False)
+
+
+def train_and_evaluate(combination, images):
+    choices = dict(zip(AXES, combination, strict=True))
+    shrunk = [override for axis, name in choices.items() for override in tiny(axis, name)]
+    cfg = compose.compose_unchecked(
+        "data=mnist",
+        "data.facts.levels=17",
+        *(f"{axis}={name}" for axis, name in choices.items()),
+        *shrunk,
+        "latent_size=2",
+        "training.batch_size=50",
+        "training.jit=false",
+    )
+    binarization = compose.make_binarization(cfg)
+    fixed = {split: binarization.fix(images, LEVELS, split) for split in ("train", "test")}
+    train = (images, LEVELS) if binarization.redraws else fixed["train"]
+    pixels = Pixels(train[0][:100], train[1], fixed)
+    built = new_program(cfg, pixels, binarization)
+    before = [weight.numpy() for weight in built.model.trainable_variables]
+    results = list(built.trainer.train(tf.constant(pixels.train), 0, 1))
+    assert results[-1].step == 2, choices
+    assert np.all(np.isfinite(list(results[-1].running.values()))), choices
+    changed = [
+        not np.array_equal(old, new.numpy()) for old, new in zip(before, built.model.trainable_variables, strict=True)
+    ]
+    assert np.mean(changed) > 0.5, choices
+    values = built.elbo(*fixed["test"], 1, 0, 100)
+    assert np.all(np.isfinite(values["elbo"])), choices
+    assert values["posterior_mean"].shape[0] == 100
+    assert np.all(np.isfinite(built.log_likelihood(*fixed["test"], 2, 0))), choices

@@ -1,0 +1,47 @@
+"""Everything about a configuration that can be known before any work: no TensorFlow, no data, no tracker.
+
+What is legal follows from the `facts` that the options' YAML files state; tests measure that the facts are true.
+"""
+
+import importlib
+from collections.abc import Callable
+
+from vae_lab.checks.facts import Config
+from vae_lab.checks.pairs import check_densities, check_kl, check_latent, check_objective, check_pixels
+from vae_lab.checks.sizes import check_evaluation, check_rows, check_sizes, check_validation
+from vae_lab.checks.values import check_choices, check_counts, check_numbers
+
+
+def check_files(cfg: Config) -> None:
+    """Data that is not at hand is loaded now, which downloads it or says what to put where."""
+    module, _, function = cfg.data._target_.rpartition(".")
+    source = importlib.import_module(module)
+    if not source.available(cfg.data.dir):
+        getattr(source, function)(dir=cfg.data.dir, validation_size=cfg.data.validation_size)
+
+
+# Whether options go together, from the options alone.
+ACROSS_AXES: tuple[Callable[[Config], None], ...] = (
+    check_pixels,
+    check_kl,
+    check_objective,
+    check_densities,
+    check_latent,
+    check_sizes,
+)
+CHECKS: tuple[Callable[[Config], None], ...] = (
+    check_counts,
+    check_numbers,
+    check_choices,
+    *ACROSS_AXES,
+    check_rows,
+    check_validation,
+    check_evaluation,
+    check_files,
+)
+
+
+def check(cfg: Config) -> None:
+    """Raises UsageError for the first thing that cannot work."""
+    for one in CHECKS:
+        one(cfg)

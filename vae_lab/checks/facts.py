@@ -1,0 +1,28 @@
+"""What options state of themselves in their YAML, and what follows for a configuration."""
+
+import math
+from typing import Any
+
+# A resolved configuration: attributes by axis, as in conf/train.yaml.
+Config = Any
+
+
+def fact(option: Config, name: str, default: Any = None) -> Any:
+    """What an option's YAML states of it."""
+    return (option.get("facts") or {}).get(name, default)
+
+
+def pixel_kind(cfg: Config) -> str:
+    """What the model sees: "binary" pixels, grey "levels", or "continuous" ones."""
+    kind = fact(cfg.binarization, "pixels")
+    return "binary" if kind == "levels" and fact(cfg.data, "levels") == 2 else kind
+
+
+def bits_offset(cfg: Config) -> float | None:
+    """What makes -log2 p(x) / D comparable between likelihoods, in bits; None where nothing does.
+
+    Probabilities of the pixels' own levels need nothing; densities of dequantized pixels the log2 of a level's width.
+    """
+    if fact(cfg.likelihood, "discrete"):
+        return None if cfg.likelihood.get("allow_grey") and pixel_kind(cfg) != "binary" else 0.0
+    return math.log2(fact(cfg.data, "levels")) if pixel_kind(cfg) == "continuous" else None

@@ -1,0 +1,82 @@
+"""Options that cannot go together, by the facts that they state."""
+
+from vae_lab.checks.facts import Config, fact, pixel_kind
+from vae_lab.errors import UsageError
+
+
+def check_pixels(cfg: Config) -> None:
+    if fact(cfg.data, "levels") == 2 and cfg.binarization.name != "none":
+        raise UsageError(
+            f"binarization={cfg.binarization.name} has nothing to do on data={cfg.data.name}, which is binary already; "
+            "use binarization=none"
+        )
+    grey_allowed = cfg.likelihood.get("allow_grey", False)
+    if fact(cfg.likelihood, "needs_binary_data") and pixel_kind(cfg) != "binary" and not grey_allowed:
+        raise UsageError(
+            f"likelihood={cfg.likelihood.name} needs binary pixels, and data={cfg.data.name} with "
+            f"binarization={cfg.binarization.name} has grey ones.\n"
+            "Use binarization=dynamic, static or threshold; or likelihood.allow_grey=true to score grey pixels by the "
+            "cross-entropy."
+        )
+    if "levels" in fact(cfg.likelihood, "takes", []) and pixel_kind(cfg) == "continuous":
+        raise UsageError(
+            f"likelihood={cfg.likelihood.name} scores grey levels, and binarization={cfg.binarization.name} leaves "
+            "none; use binarization=none"
+        )
+
+
+def check_kl(cfg: Config) -> None:
+    closed_form = fact(cfg.posterior, "closed_form_kl_with", [])
+    if fact(cfg.estimator, "needs_closed_form_kl") and cfg.prior.name not in closed_form:
+        raise UsageError(
+            f"estimator={cfg.estimator.name} needs KL(posterior, prior) in closed form, which "
+            f"posterior={cfg.posterior.name} does not have with prior={cfg.prior.name}.\n"
+            f"Use estimator=monte_carlo, or prior={' or prior='.join(closed_form) or '(none has one)'}."
+        )
+
+
+def check_objective(cfg: Config) -> None:
+    plain = {"beta": 1, "warmup_epochs": 0, "cycle_epochs": None, "free_bits": 0}
+    for key, value in plain.items():
+        if not fact(cfg.estimator, "weighs_rate") and cfg.estimator[key] != value:
+            raise UsageError(
+                f"estimator.{key}={cfg.estimator[key]} weighs the rate, and the bound of "
+                f"estimator={cfg.estimator.name} has none of its own; use estimator=analytic_kl or monte_carlo"
+            )
+    if cfg.estimator.cycle_epochs is not None and not 0 < cfg.estimator.warmup_epochs <= cfg.estimator.cycle_epochs:
+        raise UsageError(
+            f"estimator.cycle_epochs={cfg.estimator.cycle_epochs} repeats a warm-up of "
+            f"estimator.warmup_epochs={cfg.estimator.warmup_epochs}; set that above 0 and at most to the cycle"
+        )
+
+
+def check_densities(cfg: Config) -> None:
+    if not fact(cfg.posterior, "fast_log_prob"):
+        for axis in ("estimator", "prior"):
+            if fact(cfg[axis], "needs_fast_log_prob"):
+                raise UsageError(
+                    f"{axis}={cfg[axis].name} needs the posterior's density at latents it did not draw, which "
+                    f"posterior={cfg.posterior.name} gives one latent at a time; use posterior=mvn_diag or mvn_tril"
+                )
+    if fact(cfg.estimator, "needs_prior_of_its_own") and fact(cfg.prior, "depends_on_encoder"):
+        raise UsageError(
+            f"estimator={cfg.estimator.name} takes encoder and prior apart, and prior={cfg.prior.name} is made by the "
+            "encoder; use estimator=importance_weighted, or another prior"
+        )
+
+
+def check_latent(cfg: Config) -> None:
+    if cfg.prior.name == "flow" and cfg.latent_size < 2:
+        raise UsageError(
+            "prior=flow couples halves of the latent, and latent_size=1 has none; use latent_size=2 or more"
+        )
+    if not fact(cfg.encoder, "spatial_latent"):
+        return
+    flat = {f"{axis}={cfg[axis].name}": fact(cfg[axis], "flat_latent") for axis in ("posterior", "prior", "decoder")}
+    flat["prior.covariance=full"] = cfg.prior.get("covariance") == "full"
+    for option, needs_flat in flat.items():
+        if needs_flat:
+            raise UsageError(
+                f"encoder={cfg.encoder.name} keeps the latent's grid, and {option} needs a flat latent; "
+                "use another option there, or encoder=conv"
+            )
