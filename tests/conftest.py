@@ -6,6 +6,37 @@ from pathlib import Path
 import pytest
 
 CHECKOUT = Path(__file__).resolve().parent.parent
+FIGURES = pytest.StashKey[list[tuple[str, str, str]]]()
+
+
+def pytest_addoption(parser):
+    parser.addoption("--figures", help="Markdown file whose table of measured figures is written anew")
+
+
+def pytest_configure(config):
+    config.stash[FIGURES] = []
+
+
+@pytest.fixture
+def figure(request):
+    """Notes what a test measured, and what it had to be, for the table of `--figures`."""
+
+    def note(what, measured, expected):
+        request.config.stash[FIGURES].append((what, f"{measured:.6g}", expected))
+
+    return note
+
+
+def pytest_sessionfinish(session):
+    target, figures = session.config.getoption("--figures"), session.config.stash[FIGURES]
+    if target is None or not figures:
+        return
+    rows = [("what", "measured", "must be"), ("---", "---:", "---"), *figures]
+    table = "".join(f"| {' | '.join(row)} |\n" for row in rows)
+    path = Path(target)
+    begin, end = "<!-- figures -->\n", "<!-- end of figures -->\n"
+    head, _, rest = path.read_text().partition(begin)
+    path.write_text(head + begin + table + end + rest.partition(end)[2])
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -32,7 +63,8 @@ def program():
     from vae_lab.program import binarize, load_dataset, new_program
 
     def build(*overrides):
-        cfg = compose.compose("encoder.hidden=[16]", "decoder.hidden=[16]", "latent_size=3", *overrides)
+        networks = [part for part in ("encoder", "decoder") if not any(o.startswith(f"{part}=") for o in overrides)]
+        cfg = compose.compose(*(f"{part}.hidden=[16]" for part in networks), "latent_size=3", *overrides)
         binarization = compose.make_binarization(cfg)
         pixels = binarize(load_dataset(cfg), binarization)
         return cfg, pixels, new_program(cfg, pixels, binarization)

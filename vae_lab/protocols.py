@@ -84,7 +84,10 @@ class Likelihood(Protocol):
     params_size: int  # P, the numbers that describe one channel of a pixel
 
     def distribution(self, parameters: Tensor) -> Distribution:
-        """parameters [...,H,W,C*P], in the likelihood's own order -> distribution with batch [...] and event [H,W,C]."""
+        """parameters [...,H,W,C*P] -> distribution with batch [...] and event [H,W,C].
+
+        The order of the C*P numbers is the likelihood's own.
+        """
 
     def initial_parameters(self, mean: Any) -> Any:
         """mean [...,C], a training mean in [0, 1] -> parameters [...,C*P] that have it, or None."""
