@@ -8,9 +8,10 @@ import tensorflow_probability as tfp
 from omegaconf import OmegaConf
 
 from vae_lab import compose
-from vae_lab.checks import fact
+from vae_lab.checks.facts import fact
 from vae_lab.errors import UsageError
 from vae_lab.layers.masked import MaskedNetwork
+from vae_lab.posterior.mvn_diag import MVNDiag
 
 tfd = tfp.distributions
 
@@ -336,3 +337,12 @@ def test_spatial_kl_equals_the_kl_of_the_flattened_latent():
     kl = tfd.kl_divergence(q, prior("mvn", (2, 5, 3)).distribution(None))
     assert kl.shape == (4,)
     np.testing.assert_allclose(kl, tfd.kl_divergence(q_flat, prior("mvn", (30,)).distribution(None)), rtol=1e-6)
+
+
+@pytest.mark.parametrize(("activation", "expected"), [("exp", np.exp), ("softplus", lambda raw: np.log1p(np.exp(raw)))])
+def test_mvn_diag_scale_is_the_activation_of_its_features(activation, expected):
+    """The second half of the features is the unconstrained scale, not the log-variance."""
+    raw = np.linspace(-3, 3, 7, dtype=np.float32)
+    posterior = MVNDiag(7, scale_activation=activation, scale_floor=1e-5)
+    q = posterior.distribution(tf.constant(np.concatenate([np.zeros(7, np.float32), raw])[np.newaxis]))
+    np.testing.assert_allclose(q.stddev()[0], 1e-5 + expected(raw), rtol=1e-6)

@@ -9,7 +9,7 @@ from omegaconf import OmegaConf
 from scipy.special import logsumexp
 
 from vae_lab import compose
-from vae_lab.checks import fact
+from vae_lab.checks.facts import fact
 from vae_lab.errors import UsageError
 
 tfd = tfp.distributions
