@@ -9,10 +9,10 @@ RUN := .venv/bin/python
 export UV_PYTHON_DOWNLOADS := never
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test lint lock clean
+.PHONY: help env demo test correctness lint lock clean
 
 help:  ## list the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-12s %s\n", $$1, $$2}'
 
 env: $(ENV)  ## make the environment in .venv from the hashed lock
 
@@ -21,6 +21,10 @@ demo: $(ENV)  ## run the quickstart ablation: 12 small VAEs, a table, an MLflow 
 
 test: lint  ## run lint, types and all tests
 	$(RUN) -m pytest
+
+correctness: $(ENV)  ## measure the table of the README's chapter on correctness anew
+	$(RUN) -m pytest --figures README.md tests/test_ppca.py tests/test_importance_toy.py tests/test_evaluation.py \
+	  tests/test_posterior.py tests/test_prior.py tests/test_likelihood.py
 
 lint: $(ENV)  ## run ruff and mypy only
 	$(RUN) -m ruff check .

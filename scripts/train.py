@@ -6,6 +6,7 @@ python scripts/train.py experiment=quickstart
 """
 
 import logging
+import signal
 import sys
 
 import hydra
@@ -30,4 +31,5 @@ def main(cfg):
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that a run that is told to stop is KILLED, not RUNNING
     main()

@@ -4,11 +4,13 @@ import json
 import re
 import subprocess
 import sys
+import zipfile
 
 import numpy as np
 import pytest
 import yaml
 from conftest import CHECKOUT
+from mutations import copy_of_the_product
 
 import vae_lab
 from vae_lab.tracking.records import children, fetch_artifact, read_run
@@ -174,3 +176,85 @@ def test_arms_that_become_one_run_are_an_error(tmp_path):
         tmp_path, "train", "experiment=quickstart", "estimator=monte_carlo", "prior=mvn", "seed=0", code=2
     )
     assert "jobs analytic-static-s0 and sampled-static-s0 are the same run" in printed
+
+
+def test_installed_package_finds_its_configs_and_its_sweeper(tmp_path):
+    """A wheel, unpacked elsewhere: conf/ and the commands are inside it."""
+    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
+    subprocess.run(build, cwd=CHECKOUT, check=True, capture_output=True, timeout=120)
+    with zipfile.ZipFile(next(tmp_path.glob("*.whl"))) as wheel:
+        wheel.extractall(tmp_path / "site")
+    done = subprocess.run(
+        [sys.executable, "-m", "vae_lab.scripts.train", "experiment=quickstart", "prior=mixture", "seed=0"],
+        cwd=tmp_path,
+        env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(tmp_path / "site"), "VAE_LAB_HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert "estimator=analytic_kl needs KL(posterior, prior) in closed form" in done.stderr
+
+
+STUDENT = """
+\"\"\"Student's t prior.\"\"\"
+
+import keras
+import tensorflow_probability as tfp
+
+tfd = tfp.distributions
+
+
+class Student(keras.layers.Layer):
+    \"\"\"p(z) = prod_i t(z_i), with a learned scale.\"\"\"
+
+    def __init__(self, latent_shape, freedom):
+        super().__init__(name="prior")
+        self.freedom = freedom
+        self.raw_scale = self.add_weight(shape=latent_shape, initializer="zeros", name="raw_scale")
+
+    def distribution(self, posterior_of):
+        scale = keras.ops.exp(self.raw_scale.value)
+        return tfd.Independent(tfd.StudentT(self.freedom, 0.0, scale), len(self.raw_scale.shape))
+"""
+
+
+@pytest.mark.slow
+def test_a_prior_is_added_as_the_readme_says(tmp_path):
+    """Two files in a copy of the product: the command trains with it, and the legal pairs hold it."""
+    copy_of_the_product(tmp_path)
+    (tmp_path / "vae_lab" / "prior" / "student.py").write_text(STUDENT.lstrip())
+    (tmp_path / "conf" / "prior" / "student.yaml").write_text(
+        "# Student's t.\nname: student\n_target_: vae_lab.prior.student.Student\nfreedom: 5.0\n"
+    )
+    environment = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(tmp_path), "VAE_LAB_HOME": str(tmp_path)}
+    for words, expected in (
+        (["scripts/train.py", "prior=student", "estimator=monte_carlo", *TINY, *QUICK], "done in"),
+        (["scripts/train.py", "prior=student"], "does not have with prior=student"),
+    ):
+        done = subprocess.run(
+            [sys.executable, *words], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300
+        )
+        assert expected in done.stdout + done.stderr
+
+
+@pytest.mark.slow
+def test_a_run_that_is_told_to_stop_is_killed(tmp_path):
+    process = subprocess.Popen(
+        [sys.executable, "scripts/train.py", *TINY, *QUICK, "training.epochs=100000"],
+        cwd=CHECKOUT,
+        env={"PATH": "/usr/bin:/bin", "VAE_LAB_HOME": str(tmp_path)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    with process:
+        for line in process.stdout:
+            if "epoch" in line:
+                process.terminate()
+                break
+        process.communicate(timeout=60)
+    assert process.returncode == 143
+    store = store_in(tmp_path)
+    (found,) = store.client.search_runs([store.experiment_id])
+    assert found.info.status == "KILLED"

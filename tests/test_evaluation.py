@@ -60,12 +60,15 @@ def test_evaluation_seed_changes_the_noise(program):
     assert one.mean() == pytest.approx(other.mean(), rel=0.02)
 
 
-def test_log_likelihood_meets_the_exact_one(program):
+def test_log_likelihood_meets_the_exact_one(program, figure):
     """Importance sampling with K=2000 in two dimensions: the mean over 360 images within 0.05 nats."""
     _, pixels, built = program(*EXACT)
     images, levels = pixels.fixed["test"]
     exact = linear_log_likelihood(built.model, images, levels)
     estimate = built.log_likelihood(images, levels, 2000, 0)
+    figure(
+        "Importance-sampled minus exact log p(x), linear model, K = 2000, nats", np.mean(estimate - exact), "0 ± .05"
+    )
     assert abs(np.mean(estimate - exact)) < 0.05
 
 
@@ -150,7 +153,7 @@ def test_pictures_show_the_images_and_are_the_same_again(program):
     assert not np.array_equal(prior_samples(built.model, 0), prior_samples(built.model, 1))
 
 
-def test_fixed_mnist_starts_at_the_product_of_bernoullis(program, data_dir):
+def test_fixed_mnist_starts_at_the_product_of_bernoullis(program, data_dir, figure):
     """Output bias at the logit of the train mean, last kernel zero: 205.952 nats."""
     _cfg, pixels, built = program(
         "data=binarized_mnist",
@@ -160,6 +163,7 @@ def test_fixed_mnist_starts_at_the_product_of_bernoullis(program, data_dir):
         "training.jit=false",
     )
     distortion = built.elbo(*pixels.fixed["test"], 1, 0, 500)["distortion"]
+    figure("Test distortion of the product of Bernoullis on fixed MNIST, nats", distortion.mean(), "205.952 ± .01")
     assert len(distortion) == 10_000
     assert distortion.mean() == pytest.approx(205.952, abs=0.01)
 
@@ -176,3 +180,20 @@ def test_bits_per_dim_of_a_density_and_of_levels_compare(program):
     standard_error = 1 / 17 / math.sqrt(12 * images.size)
     expected = (digits.load(None, 237).test.pixels.mean() + 0.5) / 17
     assert abs(images.mean() - expected) < 4 * standard_error
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("prior", ["mvn", "mvn_tril", "mixture", "vamp", "flow"])
+def test_bounds_are_ordered_for_a_trained_model_of_each_prior(program, prior, figure):
+    """ELBO <= IWAE_5 <= IWAE_50 on the test images, within three standard errors of the paired differences."""
+    components = ("prior.components=5",) if prior in ("mixture", "vamp") else ()
+    _, pixels, built = program(f"prior={prior}", "estimator=monte_carlo", "training.jit=false", *components)
+    for _ in built.trainer.train(tf.constant(pixels.train), 0, 10):
+        pass
+    images = pixels.fixed["test"]
+    bounds = [built.elbo(*images, 1, 0, 500)["elbo"]]
+    bounds += [built.log_likelihood(*images, samples, 0) for samples in (5, 50)]
+    gaps = [upper - lower for lower, upper in itertools.pairwise(bounds)]
+    for gap in gaps:
+        assert gap.mean() > -3 * gap.std() / math.sqrt(len(gap))
+    figure(f"IWAE_50 - ELBO of a trained model, prior={prior}, nats", bounds[2].mean() - bounds[0].mean(), "at least 0")

@@ -148,3 +148,10 @@ def test_readme_names_only_files_that_exist():
     text = (CHECKOUT / "README.md").read_text()
     for path in re.findall(r"`((?:conf|vae_lab|scripts|docs|tests)/[\w/.]+\.(?:py|yaml|md|png))`", text):
         assert (CHECKOUT / path).exists() or "<name>" in path, path
+
+
+@pytest.mark.parametrize("axis", ["data", "binarization", *AXES, "optimizer", "schedule"])
+def test_readme_lists_every_option(axis):
+    options = sorted(path.stem for path in (CHECKOUT / "conf" / axis).glob("*.yaml"))
+    row = f"| `{axis}` | {', '.join(f'`{name}`' for name in options)} |"
+    assert row in (CHECKOUT / "README.md").read_text()

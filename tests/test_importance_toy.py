@@ -86,18 +86,19 @@ def slope(samples, ratios):
     return np.polyfit(np.log(samples), np.log(ratios), 1)[0]
 
 
-def test_gap_of_the_bound_approaches_its_limit():
+def test_gap_of_the_bound_approaches_its_limit(figure):
     """K (log p - L_K) tends to (E_q[(p/q)^2] - 1) / 2; what K = 200 leaves out is of relative order 1/K."""
     toy = Toy(2000, offset=0.05)
     posterior_variance, d = 1 / 2, (toy.encoder(toy.x) - (toy.x + toy.mu) / 2).numpy()[0]
     spread = 2 * VARIANCE - posterior_variance
     limit = (np.prod(VARIANCE / np.sqrt(posterior_variance * spread) * np.exp(d**2 / spread)) - 1) / 2
     gaps = 200 * (toy.log_likelihood() - many(toy, "importance_weighted", 200, calls=8)[0])
+    figure("K (log p - L_K) of the Gaussian toy at K = 200", gaps.mean(), f"{limit:.4g} in the limit")
     assert abs(gaps.mean() - limit) < 4 * gaps.std() / np.sqrt(len(gaps)) + 0.03 * limit
 
 
 @pytest.mark.slow
-def test_signal_to_noise_falls_with_k_for_the_encoder_and_rises_for_the_decoder():
+def test_signal_to_noise_falls_with_k_for_the_encoder_and_rises_for_the_decoder(figure):
     """Slopes -1/2 and +1/2 over K; the doubly reparameterized encoder gradient's rises.
 
     The encoder's mean gradient is taken from the doubly reparameterized estimator, whose mean is the same (tested
@@ -112,30 +113,37 @@ def test_signal_to_noise_falls_with_k_for_the_encoder_and_rises_for_the_decoder(
         encoder.append(signal_to_noise(doubly_b, standard_b))
         decoder.append(signal_to_noise(standard_mu, standard_mu))
         doubly.append(signal_to_noise(doubly_b, doubly_b))
+    figure("Slope of the encoder gradient's signal-to-noise over K", slope(ks, encoder), "-1/2 ± .1")
+    figure("Slope of the decoder gradient's signal-to-noise over K", slope(ks, decoder), "1/2 ± .1")
+    figure("The same for the doubly reparameterized encoder gradient", slope(ks, doubly), "above 0")
     assert slope(ks, encoder) == pytest.approx(-0.5, abs=0.1)
     assert slope(ks, decoder) == pytest.approx(0.5, abs=0.1)
     assert doubly[0] < doubly[1] < doubly[2]
 
 
 @pytest.mark.parametrize("samples", [1, 4, 16])
-def test_doubly_reparameterized_gradient_is_unbiased(samples):
+def test_doubly_reparameterized_gradient_is_unbiased(samples, figure):
     toy = Toy(20_000, offset=0.3)
     bound, encoder, prior = run(toy, "importance_weighted", samples, seed=1)
     other_bound, other_encoder, other_prior = run(toy, "doubly_reparameterized", samples, seed=1)
     np.testing.assert_allclose(other_bound, bound, rtol=1e-12)
-    assert largest_t(other_encoder, encoder) < 4
+    t = largest_t(other_encoder, encoder)
+    figure(f"Largest paired t, doubly reparameterized against standard gradient, K = {samples}", t, "below 4")
+    assert t < 4
     np.testing.assert_allclose(other_prior, prior, rtol=1e-9, atol=1e-12)
 
 
-def test_sticking_the_landing_is_unbiased_for_one_sample_and_biased_for_four():
+def test_sticking_the_landing_is_unbiased_for_one_sample_and_biased_for_four(figure):
     toy = Toy(20_000, offset=0.3)
     gradients = {
         (name, k): run(toy, name, k, seed=2)[1]
         for name in ("importance_weighted", "sticking_the_landing")
         for k in (1, 4)
     }
-    assert largest_t(gradients["sticking_the_landing", 1], gradients["importance_weighted", 1]) < 4
-    assert largest_t(gradients["sticking_the_landing", 4], gradients["importance_weighted", 4]) > 10
+    for k, legal in ((1, "below 4"), (4, "above 10: it is biased")):
+        t = largest_t(gradients["sticking_the_landing", k], gradients["importance_weighted", k])
+        figure(f"Largest paired t, sticking the landing against standard gradient, K = {k}", t, legal)
+        assert t < 4 if k == 1 else t > 10
 
 
 def test_sticking_the_landing_has_no_noise_at_the_exact_posterior(monkeypatch):

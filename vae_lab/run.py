@@ -77,6 +77,7 @@ def train(cfg: Any, program: Program, pixels: Pixels, record: TrackedRun, on_pro
     stopper = early_stopping(cfg, model)
     best_elbo, best_weights, epoch, selected = -np.inf, None, 0, 0
     speeds: list[float] = []
+    training_seconds = 0.0
     latest: dict[str, float] = {}
     log_images(cfg, model, pixels, record, epoch)
     for result in program.trainer.train(tf.constant(pixels.train), cfg.seed, cfg.training.epochs):
@@ -84,6 +85,7 @@ def train(cfg: Any, program: Program, pixels: Pixels, record: TrackedRun, on_pro
             epoch = round(result.epoch)
             latest = {f"running/{term}": value for term, value in result.running.items()}
             speeds.append(result.images / result.seconds)
+            training_seconds += result.seconds
             if "val" in pixels.fixed:
                 validation = pixels.fixed["val"]
                 latest |= elbo_metrics(
@@ -100,6 +102,7 @@ def train(cfg: Any, program: Program, pixels: Pixels, record: TrackedRun, on_pro
             break
     if settings.images_every and epoch % settings.images_every:
         log_images(cfg, model, pixels, record, epoch)
+    record.metrics({"perf/training_seconds": training_seconds}, epoch)
     if len(speeds) > 1:
         record.metrics({"perf/images_per_second": statistics.median(speeds[1:])}, epoch)
     if best_weights is None:
