@@ -112,7 +112,8 @@ def test_log_likelihood_does_not_depend_on_how_samples_are_blocked(program):
 def test_xla_evaluates_to_the_same_numbers(program):
     """The noise is drawn outside XLA, so only rounding differs."""
     _, pixels, plain = program("training.jit=false")
-    _, _, compiled = program("training.jit=true")
+    _, _, compiled = program("training.jit=true", "evaluation.importance_samples=1000")
+    assert compiled.elbo.jit
     images = pixels.fixed["test"]
     np.testing.assert_allclose(compiled.elbo(*images, 1, 0, 500)["elbo"], plain.elbo(*images, 1, 0, 500)["elbo"], 2e-5)
 

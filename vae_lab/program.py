@@ -51,6 +51,9 @@ class Pixels:
         return self.train.mean(axis=0, dtype=np.float64) / (self.train_levels - 1)
 
 
+# Decodings of the final log-likelihood from which on compiling the evaluation is faster than not.
+DECODINGS_TO_COMPILE = 200_000
+
 _programs: dict[str, Program] = {}
 
 
@@ -79,6 +82,11 @@ def resolve_jit(cfg: Any) -> bool:
     return not convolutional or bool(tf.config.list_physical_devices("GPU"))
 
 
+def jit_evaluation(cfg: Any, pixels: Pixels) -> bool:
+    """Whether XLA compiles the evaluation too, which costs seconds: where there is enough of it to earn them."""
+    return resolve_jit(cfg) and len(pixels.fixed["test"][0]) * cfg.evaluation.importance_samples >= DECODINGS_TO_COMPILE
+
+
 def has_closed_form_kl(cfg: Any) -> bool:
     """Whether KL(posterior, prior) has a closed form, by the posterior's stated facts."""
     return cfg.prior.name in fact(cfg.posterior, "closed_form_kl_with", [])
@@ -91,7 +99,7 @@ def new_model(cfg: Any, pixels: Pixels) -> Any:
 
 def new_program(cfg: Any, pixels: Pixels, binarization: Any) -> Program:
     """A program of its own for a configuration, with the initial weights of its seed. Nothing is compiled yet."""
-    jit = resolve_jit(cfg)
+    jit, jit_evaluators = resolve_jit(cfg), jit_evaluation(cfg, pixels)
     model = new_model(cfg, pixels)
     optimizer, _ = compose.make_optimizer(cfg, steps_per_epoch(cfg, pixels))
     trainer = Trainer(
@@ -105,14 +113,13 @@ def new_program(cfg: Any, pixels: Pixels, binarization: Any) -> Program:
         cfg.training.normalize_gradients,
         jit,
     )
-    return Program(
-        model, trainer, ElboEvaluator(model, has_closed_form_kl(cfg), jit), LogLikelihoodEvaluator(model, jit)
-    )
+    elbo = ElboEvaluator(model, has_closed_form_kl(cfg), jit_evaluators)
+    return Program(model, trainer, elbo, LogLikelihoodEvaluator(model, jit_evaluators))
 
 
 def program_for(cfg: Any, pixels: Pixels, binarization: Any) -> Program:
     """The program that this process has for the configuration's structure, put to the initial weights of its seed."""
-    key = structure_hash(compose.plain(cfg), len(pixels.train), resolve_jit(cfg))
+    key = structure_hash(compose.plain(cfg), len(pixels.train), resolve_jit(cfg)) + str(jit_evaluation(cfg, pixels))
     if key not in _programs:
         _programs[key] = new_program(cfg, pixels, binarization)
         return _programs[key]

@@ -21,6 +21,7 @@ class ElboEvaluator:
     def __init__(self, model, closed_form_rate, jit):
         self.model = model
         self.closed_form_rate = closed_form_rate
+        self.jit = jit
         self._encode = tf.function(model.encoder, jit_compile=jit)
         self._terms = tf.function(self._batch_terms, jit_compile=jit)
         self._batch = tf.function(self._evaluate_batch)
