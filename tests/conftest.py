@@ -22,7 +22,7 @@ def figure(request):
     """Notes what a test measured, and what it had to be, for the table of `--figures`."""
 
     def note(what, measured, expected):
-        request.config.stash[FIGURES].append((what, f"{measured:.6g}", expected))
+        request.config.stash[FIGURES].append((what.replace("|", "\\|"), f"{measured:.6g}", expected))
 
     return note
 
