@@ -23,6 +23,10 @@ def main(cfg):
     sweeping = job.mode == hydra.types.RunMode.MULTIRUN
     try:
         return run_job(cfg, job.job.num if sweeping else 0, list(job.overrides.task), dict(job.runtime.choices))
+    except KeyboardInterrupt:
+        if sweeping:
+            raise
+        sys.exit(130)
     except UsageError as error:
         if sweeping:
             raise
@@ -32,4 +36,7 @@ def main(cfg):
 
 if __name__ == "__main__":
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that a run that is told to stop is KILLED, not RUNNING
-    main()
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit(130)

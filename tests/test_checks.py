@@ -72,7 +72,20 @@ ILLEGAL = {
     ),
     "unknown choice": (["training.select=first"], "training.select=first is not one of: last, best"),
     "unknown scale": (["likelihood=normal", "likelihood.scale=free"], "not one of: fixed, shared, per_pixel"),
-    "evaluation across blocks": (["evaluation.batch_size=64"], "evaluation.batch_size=64 must be a multiple of 100"),
+    "evaluation across blocks": (
+        ["evaluation.batch_size=64"],
+        "evaluation.batch_size=64 must be 100 or a multiple of it",
+    ),
+    "hidden that is no list": (["encoder.hidden=5"], "encoder.hidden=5 must be a list of whole numbers"),
+    "null for a count": (["latent_size=null"], "latent_size=null must be a whole number of at least 1"),
+    "null for a rate": (["optimizer.learning_rate=null"], "optimizer.learning_rate=null must be a number above 0"),
+    "unknown activation": (["encoder.activation=reluu"], "encoder.activation=reluu is not one of: celu, elu"),
+    "unknown initializer": (["decoder.initializer=glorot"], "decoder.initializer=glorot is not one of: glorot_normal"),
+    "unknown split": (["evaluation.log_likelihood_of=[tests]"], "must be a list of train and test"),
+    "a word for a list of splits": (["evaluation.log_likelihood_of=test"], "must be a list of train and test"),
+    "patience that is no number": (["training.early_stopping.patience=x"], "early_stopping.patience=x must be a whole"),
+    "data folder that is none": (["data=mnist", "data.dir=/nowhere"], "data.dir=/nowhere is not a folder"),
+    "experiment without a name": (["tracking.experiment_name="], "tracking.experiment_name is empty"),
     "hidden without units": (["encoder.hidden=[0]"], "encoder.hidden=[0] must be a list of whole numbers"),
 }
 
@@ -84,6 +97,26 @@ def test_illegal_configuration_is_refused_with_a_way_out(case):
         compose(*overrides)
     assert message in str(error.value)
     assert str(error.value).count("\n") <= 1
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["optimizer.learning_rate=interval(1e-4,1e-3)"], "has no list of values; use commas"),
+        (["seed=0,1", "seed=2"], "seed is given twice"),
+    ],
+)
+def test_sweeps_without_a_plan_are_refused(words, message, tmp_path):
+    done = subprocess.run(
+        [sys.executable, "scripts/train.py", "-m", *words],
+        cwd=CHECKOUT,
+        env={"PATH": "/usr/bin:/bin", "VAE_LAB_HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert message in done.stderr
 
 
 @pytest.mark.parametrize("override", ["prior=mixtur", "prior.component=3", "optimizer.learning_rat=1"])

@@ -2,6 +2,7 @@
 
 import json
 import re
+import signal
 import subprocess
 import sys
 import zipfile
@@ -140,7 +141,14 @@ def test_evaluate_command_recomputes_and_reevaluates(sweep):
     uri = f"tracking.uri={store_in(home).uri}"
     printed = command(home, "evaluate", f"run={jobs[0].run_id}", uri)
     assert f"{jobs[0].metrics['test/log_likelihood']:.6f}" in printed
-    command(home, "evaluate", "run=nonsense", uri, code=2)
+    _, _, parent, _ = sweep
+    for words, message in (
+        (["run=nonsense", uri], "run=nonsense is not in"),
+        ([f"run={parent.run_id}", uri], "it is a sweep, whose jobs are runs; name a FINISHED run"),
+        ([f"run={jobs[0].run_id}", uri, "latent_size=3"], "latent_size=3 would make another run of it"),
+        ([f"run={jobs[0].run_id}", "tracking.uri=sqlite:////nowhere/mlflow.db"], "there is no such database"),
+    ):
+        assert message in command(home, "evaluate", *words, code=2)
 
 
 @pytest.mark.slow
@@ -258,3 +266,32 @@ def test_a_run_that_is_told_to_stop_is_killed(tmp_path):
     store = store_in(tmp_path)
     (found,) = store.client.search_runs([store.experiment_id])
     assert found.info.status == "KILLED"
+
+
+@pytest.mark.slow
+def test_an_interrupted_sweep_says_what_is_done(tmp_path):
+    """Ctrl-C in the second job: the table of the first, true statuses, exit code 130 and no traceback."""
+    process = subprocess.Popen(
+        [sys.executable, "scripts/train.py", "-m", "seed=0,1,2", "training.epochs=2,100000", *TINY[:3], *QUICK],
+        cwd=CHECKOUT,
+        env={"PATH": "/usr/bin:/bin", "VAE_LAB_HOME": str(tmp_path)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        printed = ""
+        for line in process.stdout:
+            printed += line
+            if "100000" in line and " epoch " in line:
+                process.send_signal(signal.SIGINT)
+                break
+        rest, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "stopped" in rest
+    assert "3 of 6 jobs done" in rest
+    assert "Traceback" not in errors
+    parent = re.search(r"^sweep: (\w+)$", rest, re.MULTILINE).group(1)
+    store = store_in(tmp_path)
+    assert [job.status for job in children(store, parent)] == ["FINISHED"] * 3 + ["KILLED"]
+    assert read_run(store, parent).status == "KILLED"

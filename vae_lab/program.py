@@ -42,7 +42,7 @@ class Pixels:
         """Grey levels of the pixels that the likelihood scores."""
         return self.fixed["test"][1]
 
-    def train_images(self, count: int = 1000) -> np.ndarray:
+    def train_images(self, count: int = 5000) -> np.ndarray:
         """The first training images in [0, 1], before any drawing at visits."""
         return self.fixed["train"][0][:count] / np.float32(self.fixed["train"][1] - 1)
 

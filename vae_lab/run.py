@@ -187,6 +187,9 @@ def load_run(run_id: str, *overrides: str, tracking_uri: str | None = None) -> L
     Raises:
       UsageError: when there is no such run, it has no weights, or its data are not those it was trained on.
     """
+    for override in overrides:
+        if not override.startswith(("evaluation.", "data.dir=")):
+            raise UsageError(f"{override} would make another run of it; only evaluation.* and data.dir can be changed")
     store = open_store(tracking_uri or compose.default_tracking_uri())
     record = read_run(store, run_id)
     with tempfile.TemporaryDirectory() as folder:

@@ -1,10 +1,52 @@
 """Single settings: counts, numbers in range, words that are known."""
 
 import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from vae_lab.checks.facts import Config
 from vae_lab.errors import UsageError
+
+MAY_BE_NULL = {
+    "training.early_stopping.patience",
+    "optimizer.clipnorm",
+    "optimizer.global_clipnorm",
+    "estimator.cycle_epochs",
+}
+# Keras's names; anything else of Keras can be given as {class_name: ..., config: {...}}.
+ACTIVATIONS = (
+    "celu",
+    "elu",
+    "exponential",
+    "gelu",
+    "hard_sigmoid",
+    "leaky_relu",
+    "linear",
+    "mish",
+    "relu",
+    "relu6",
+    "selu",
+    "sigmoid",
+    "silu",
+    "softplus",
+    "softsign",
+    "tanh",
+)
+INITIALIZERS = (
+    "glorot_normal",
+    "glorot_uniform",
+    "he_normal",
+    "he_uniform",
+    "lecun_normal",
+    "lecun_uniform",
+    "ones",
+    "orthogonal",
+    "random_normal",
+    "random_uniform",
+    "truncated_normal",
+    "variance_scaling",
+    "zeros",
+)
 
 
 def check_counts(cfg: Config) -> None:
@@ -22,19 +64,24 @@ def check_counts(cfg: Config) -> None:
         "evaluation.importance_samples": 1,
         "evaluation.images_every": 0,
         "data.validation_size": 0,
+        "training.early_stopping.patience": 0,
+        "training.early_stopping.start_from_epoch": 0,
         "seed": 0,
     }
     for key, least in at_least.items():
-        value = _select(cfg, key)
-        if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < least):
-            raise UsageError(f"{key}={value} must be a whole number of at least {least}")
+        for value in _set(cfg, key):
+            if value is None and key in MAY_BE_NULL:
+                continue
+            if not isinstance(value, int) or isinstance(value, bool) or value < least:
+                raise UsageError(f"{key}={_shown(value)} must be a whole number of at least {least}")
     if cfg.seed >= 2**31:
         raise UsageError(f"seed={cfg.seed} must be below 2^31")
     for part in ("encoder", "decoder", "posterior", "prior"):
-        for units in cfg[part].get("hidden", []):
-            if not isinstance(units, int) or units < 1:
+        for hidden in _set(cfg, f"{part}.hidden"):
+            listed = isinstance(hidden, Sequence) and not isinstance(hidden, str)
+            if not listed or not all(isinstance(units, int) and units >= 1 for units in hidden):
                 raise UsageError(
-                    f"{part}.hidden={list(cfg[part].hidden)} must be a list of whole numbers of at least 1"
+                    f"{part}.hidden={_shown(hidden)} must be a list of whole numbers of at least 1, such as [200,200]"
                 )
 
 
@@ -51,13 +98,16 @@ def check_numbers(cfg: Config) -> None:
         "estimator.cycle_epochs",
     )
     for key in above_zero:
-        value = _select(cfg, key)
-        if value is not None and not (isinstance(value, int | float) and 0 < value < math.inf):
-            raise UsageError(f"{key}={value} must be a number above 0")
-    for key in ("estimator.beta", "estimator.warmup_epochs", "estimator.free_bits"):
-        value = _select(cfg, key)
-        if not (isinstance(value, int | float) and 0 <= value < math.inf):
-            raise UsageError(f"{key}={value} must be a number of at least 0")
+        for value in _set(cfg, key):
+            if value is None and key in MAY_BE_NULL:
+                continue
+            if not (isinstance(value, int | float) and 0 < value < math.inf):
+                raise UsageError(f"{key}={_shown(value)} must be a number above 0")
+    at_least_zero = ("estimator.beta", "estimator.warmup_epochs", "estimator.free_bits")
+    for key in (*at_least_zero, "training.early_stopping.min_delta"):
+        for value in _set(cfg, key):
+            if not (isinstance(value, int | float) and 0 <= value < math.inf):
+                raise UsageError(f"{key}={_shown(value)} must be a number of at least 0")
     if cfg.likelihood.get("scale") in ("shared", "per_pixel"):
         if cfg.likelihood.initial_scale <= cfg.likelihood.scale_floor:
             raise UsageError(
@@ -89,6 +139,41 @@ def check_choices(cfg: Config) -> None:
             raise UsageError(f"{key}={cfg[group][leaf]} is not one of: {names}")
 
 
-def _select(cfg: Config, key: str) -> Any:
-    group, _, leaf = key.partition(".")
-    return cfg[group].get(leaf) if leaf else cfg[group]
+def check_keras_names(cfg: Config) -> None:
+    for part in ("encoder", "decoder", "posterior", "prior"):
+        for key, names in (
+            ("activation", ACTIVATIONS),
+            ("initializer", INITIALIZERS),
+            ("output_initializer", INITIALIZERS),
+        ):
+            for value in _set(cfg, f"{part}.{key}"):
+                if not isinstance(value, Mapping) and value not in names:
+                    raise UsageError(
+                        f"{part}.{key}={_shown(value)} is not one of: {', '.join(names)}.\n"
+                        "Others of Keras can be given as {class_name: NAME, config: {...}}."
+                    )
+
+
+def check_words(cfg: Config) -> None:
+    splits = cfg.evaluation.log_likelihood_of
+    if isinstance(splits, str) or not isinstance(splits, Sequence) or not set(splits) <= {"train", "test"}:
+        raise UsageError(f"evaluation.log_likelihood_of={_shown(splits)} must be a list of train and test")
+    if not cfg.tracking.experiment_name:
+        raise UsageError("tracking.experiment_name is empty; name an MLflow experiment")
+
+
+def _shown(value: Any) -> str:
+    """A value as the command line writes it."""
+    if value is None:
+        return "null"
+    return str(list(value)) if isinstance(value, Sequence) and not isinstance(value, str) else str(value)
+
+
+def _set(cfg: Config, key: str) -> list[Any]:
+    """The value of a dotted key, as a list of one; of none where the configuration has no such key."""
+    node = cfg
+    for name in key.split("."):
+        if name not in node:
+            return []
+        node = node[name]
+    return [node]

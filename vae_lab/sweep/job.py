@@ -7,8 +7,11 @@ from typing import Any
 
 from vae_lab.checks import check
 from vae_lab.sweep.progress import Progress
+from vae_lab.tracking.store import open_store
 
 log = logging.getLogger("vae_lab")
+
+LONGEST_NAME = 100
 
 AXES = (
     "data",
@@ -38,12 +41,13 @@ def job_tags(cfg: Any, overrides: list[str], choices: Mapping[str, str | None]) 
 
 
 def single_name(overrides: list[str], seed: int) -> str:
-    """A run's name by its overrides; by the chosen options alone where those would be too many to read."""
+    """A run's name by its overrides: the chosen options, then settings as long as the name can be read."""
     told = [
         entry for entry in overrides if not entry.startswith(("seed=", "sweep.", "hydra.", "tracking.", "data.dir"))
     ]
-    if len("-".join(told)) > 60:
-        told = [entry for entry in told if "." not in entry.partition("=")[0]]
+    told.sort(key=lambda entry: "." in entry.partition("=")[0])
+    while len("-".join(told)) > LONGEST_NAME:
+        told.pop()
     return "-".join([*told, f"s{seed}"])
 
 
@@ -55,6 +59,7 @@ def run_job(cfg: Any, number: int, overrides: list[str], choices: Mapping[str, s
     """
     check(cfg)
     name = cfg.sweep.run_name or single_name(overrides, cfg.seed)
+    open_store(cfg.tracking.uri, cfg.tracking.experiment_name, cfg.tracking.artifacts)
     progress = Progress(name, number, cfg.sweep.total, cfg.training.epochs, cfg.sweep.started)
     from vae_lab.run import run  # imports TensorFlow: not before the checks are over
 

@@ -111,20 +111,24 @@ def multirun(
         status = "FAILED" if failed else "FINISHED"
     finally:
         table = parent.table()
-        parent.close(table, sum(row.finished for row in table.rows), status)
-    show(table, f"{len(jobs) - len(failed)} of {len(jobs)} jobs done in {duration(time.time() - started)}")
-    print(f"\nSee it in MLflow:\n  {parent.store.ui_command()}\nsweep: {parent.run.run_id}")
+        finished = sum(row.finished for row in table.rows)
+        parent.close(table, finished, status)
+        show(table, f"{finished} of {len(jobs)} jobs done in {duration(time.time() - started)}")
+        print(f"\nSee it in MLflow:\n  {parent.store.ui_command()}\nsweep: {parent.run.run_id}")
     if failed:
         print(f"\n{len(failed)} of {len(jobs)} jobs failed (each has its traceback in MLflow, artifact error.txt):")
         for job, reason in failed:
-            print(f"  {job.name}: {type(reason).__name__}: {str(reason)[:200]}")
+            print(f"  {job.name}: {type(reason).__name__}: {' '.join(str(reason).split())[:200]}")
         sys.exit(1)
     return list(returns)
 
 
 def show(table: Any, title: str) -> None:
     """Prints the table."""
-    screen = ScreenTable(title=title, title_justify="left", caption="mean ± standard error over seeds, nats per image")
+    caption = (
+        "mean ± standard error over seeds, nats per image" if any(row.finished > 1 for row in table.rows) else None
+    )
+    screen = ScreenTable(title=title, title_justify="left", caption=caption)
     for column in table.header():
         screen.add_column(column, justify="left" if column == "arm" else "right", no_wrap=True)
     for line in table.lines():

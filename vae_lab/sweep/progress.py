@@ -69,5 +69,8 @@ class Progress:
         )
 
     def failed(self, error: BaseException) -> None:
-        """Says that the job failed, and why."""
-        log.info("%s  FAILED: %s: %s", self.head, type(error).__name__, str(error)[:300])
+        """Says that the job failed and why, or that it was stopped."""
+        if isinstance(error, Exception):
+            log.info("%s  FAILED: %s: %s", self.head, type(error).__name__, " ".join(str(error).split())[:300])
+        else:
+            log.info("%s  stopped", self.head)

@@ -60,7 +60,11 @@ def fetch_artifact(store: Store, run_id: str, artifact: str, folder: str) -> Pat
     try:
         return Path(store.client.download_artifacts(run_id, artifact, folder))
     except (MlflowException, OSError) as error:
-        raise UsageError(f"run={run_id} has no artifact {artifact}: it has not finished") from error
+        record = read_run(store, run_id)
+        kind = (
+            "a sweep, whose jobs are runs" if record.tags.get("vae_lab.kind") == "sweep" else f"a {record.status} run"
+        )
+        raise UsageError(f"run={run_id} has no artifact {artifact}: it is {kind}; name a FINISHED run") from error
 
 
 def _record(run) -> RunRecord:

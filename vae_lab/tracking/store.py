@@ -56,6 +56,8 @@ def open_store(uri: str, experiment_name: str | None = None, artifacts: str | No
     if path is None:
         _require_server(uri)
         return _connect(uri, experiment_name, None)
+    if experiment_name is None and not path.is_file():
+        raise UsageError(f"tracking.uri={uri}: there is no such database")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{path}.lock", timeout=SECONDS_FOR_THE_LOCK):
