@@ -76,6 +76,40 @@ ILLEGAL = {
         ["evaluation.batch_size=64"],
         "evaluation.batch_size=64 must be 100 or a multiple of it",
     ),
+    "beta with importance weights": (
+        ["estimator=importance_weighted", "estimator.beta=2"],
+        "estimator.beta=2 weighs the rate, and the bound of estimator=importance_weighted has none of its own",
+    ),
+    "free bits with importance weights": (
+        ["estimator=doubly_reparameterized", "estimator.free_bits=1"],
+        "estimator.free_bits=1 weighs the rate",
+    ),
+    "cycles without a warm-up": (["estimator.cycle_epochs=10"], "repeats a warm-up of estimator.warmup_epochs=0"),
+    "doubly reparameterized with a prior of the encoder's": (
+        ["estimator=doubly_reparameterized", "prior=vamp"],
+        "estimator=doubly_reparameterized takes encoder and prior apart, and prior=vamp is made by the encoder",
+    ),
+    "foreign density of a flow": (
+        ["estimator=sticking_the_landing", "posterior=iaf"],
+        "estimator=sticking_the_landing needs the posterior's density at latents it did not draw",
+    ),
+    "mixture of a flow's densities": (
+        ["estimator=monte_carlo", "posterior=iaf", "prior=vamp"],
+        "prior=vamp needs the posterior's density at latents it did not draw",
+    ),
+    "full covariance on a grid": (
+        ["encoder=conv_spatial", "decoder=conv_spatial", "posterior=mvn_tril"],
+        "encoder=conv_spatial keeps the latent's grid, and posterior=mvn_tril needs a flat latent",
+    ),
+    "grid decoder of a flat latent": (["decoder=conv_spatial"], "decoder=conv_spatial takes latents on a grid"),
+    "coupling of one latent": (
+        ["prior=flow", "estimator=monte_carlo", "latent_size=1"],
+        "prior=flow couples halves of the latent, and latent_size=1 has none",
+    ),
+    "levels of continuous pixels": (
+        ["likelihood=categorical", "binarization=dequantized"],
+        "likelihood=categorical scores grey levels, and binarization=dequantized leaves none",
+    ),
     "hidden that is no list": (["encoder.hidden=5"], "encoder.hidden=5 must be a list of whole numbers"),
     "null for a count": (["latent_size=null"], "latent_size=null must be a whole number of at least 1"),
     "null for a rate": (["optimizer.learning_rate=null"], "optimizer.learning_rate=null must be a number above 0"),

@@ -123,3 +123,62 @@ def test_mixture_components_that_start_apart_get_different_gradients(program):
         loss = tf.reduce_mean(compose.make_estimator(cfg)(built.model, batch(pixels), tf.constant([0, 1])).loss)
     gradient = tape.gradient(loss, built.model.prior.loc.value).numpy()
     assert np.abs(gradient[0] - gradient[1]).max() > 1e-4
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    ["importance_weighted", "multiply_importance_weighted", "sticking_the_landing", "doubly_reparameterized"],
+)
+@pytest.mark.parametrize("prior", ["mvn", "mixture"])
+def test_importance_weighting_with_one_sample_is_the_monte_carlo_elbo(program, estimator, prior):
+    """With the same noise, every term of it."""
+    one = ("estimator.samples=1", "estimator.groups=1", f"prior={prior}")
+    _, _, plain = estimate(program, "estimator=monte_carlo", *one)
+    _, _, weighted = estimate(program, f"estimator={estimator}", *one)
+    for name in ("loss", "distortion", "elbo", "bound"):
+        np.testing.assert_allclose(getattr(weighted, name), getattr(plain, name), rtol=1e-6, err_msg=name)
+    # The rate is a small difference of log-densities of size 10, which float32 holds to 1e-6.
+    np.testing.assert_allclose(weighted.rate, plain.rate, rtol=0, atol=4e-6)
+
+
+def test_importance_weighted_bound_by_hand(program):
+    """The mean over M of log mean over K of the weights; the ELBO beside it is the mean of their logarithms."""
+    many = ("estimator.samples=3", "estimator.groups=2")
+    model, x, terms = estimate(program, "estimator=multiply_importance_weighted", *many)
+    q = model.encode(x)
+    z = q.sample((2, 3), seed=tf.constant([0, 7]))
+    log_weight = (model.decode(z).log_prob(x) + model.latent_prior().log_prob(z) - q.log_prob(z)).numpy().astype(float)
+    by_hand = np.mean(np.logaddexp.reduce(log_weight, axis=1) - np.log(3), axis=0)
+    np.testing.assert_allclose(terms.bound, by_hand, rtol=1e-5)
+    np.testing.assert_allclose(terms.loss, -by_hand, rtol=1e-5)
+    np.testing.assert_allclose(terms.elbo, log_weight.mean(axis=(0, 1)), rtol=1e-5)
+
+
+def weight_of_the_rate(epoch, *overrides):
+    estimator = compose.make(compose.compose(*overrides).estimator)
+    return float(estimator.rate_weight(None if epoch is None else tf.constant(epoch)))
+
+
+def test_warmup_rises_linearly_to_beta_and_is_over_in_evaluation():
+    options = ("estimator.beta=2", "estimator.warmup_epochs=10")
+    for epoch, weight in ((0.0, 0.0), (2.5, 0.5), (10.0, 2.0), (50.0, 2.0), (None, 2.0)):
+        assert weight_of_the_rate(epoch, *options) == pytest.approx(weight)
+
+
+def test_cycles_begin_the_rise_again():
+    options = ("estimator.warmup_epochs=5", "estimator.cycle_epochs=10")
+    for epoch, weight in ((2.5, 0.5), (7.0, 1.0), (10.0, 0.0), (12.5, 0.5), (None, 1.0)):
+        assert weight_of_the_rate(epoch, *options) == pytest.approx(weight)
+
+
+@pytest.mark.parametrize("estimator", ["analytic_kl", "monte_carlo"])
+def test_free_bits_and_warmup_change_the_loss_alone(program, estimator):
+    _, _, plain = estimate(program, f"estimator={estimator}")
+    free = float(np.median(plain.rate))
+    cfg, pixels, built = program(
+        f"estimator={estimator}", f"estimator.free_bits={free}", "estimator.warmup_epochs=4", "training.jit=false"
+    )
+    terms = compose.make_estimator(cfg)(built.model, batch(pixels), tf.constant([0, 7]), tf.constant(1.0))
+    for name in ("rate", "distortion", "elbo", "bound"):
+        np.testing.assert_array_equal(getattr(terms, name), getattr(plain, name))
+    np.testing.assert_allclose(terms.loss, plain.distortion + 0.25 * np.maximum(plain.rate, free), rtol=1e-6)
