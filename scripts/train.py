@@ -5,7 +5,6 @@ python scripts/train.py -m prior=mvn,mixture estimator=monte_carlo seed=0,1,2
 python scripts/train.py experiment=quickstart
 """
 
-import logging
 import signal
 import sys
 
@@ -30,7 +29,7 @@ def main(cfg):
     except UsageError as error:
         if sweeping:
             raise
-        logging.getLogger("vae_lab").error("%s", error)
+        print(error, file=sys.stderr)
         sys.exit(2)
 
 

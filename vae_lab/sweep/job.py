@@ -1,15 +1,12 @@
 """One job, alone or of a sweep: what Hydra calls."""
 
 import json
-import logging
 from collections.abc import Mapping
 from typing import Any
 
 from vae_lab.checks import check
 from vae_lab.sweep.progress import Progress
 from vae_lab.tracking.store import open_store
-
-log = logging.getLogger("vae_lab")
 
 LONGEST_NAME = 100
 

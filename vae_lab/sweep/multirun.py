@@ -1,6 +1,5 @@
 """A sweep from plan to table."""
 
-import logging
 import shlex
 import sys
 import time
@@ -20,8 +19,6 @@ from vae_lab.errors import UsageError
 from vae_lab.identity import run_hashes
 from vae_lab.sweep.plan import Job, plan, to_override
 from vae_lab.sweep.progress import duration
-
-log = logging.getLogger("vae_lab")
 
 
 def checked_plan(
@@ -77,14 +74,14 @@ def multirun(
     study = plain(config.study) if config.study is not None else None
     try:
         jobs = checked_plan(study, given, compose)
-        log.info("%d jobs, all checked", len(jobs))
+        print(f"{len(jobs)} jobs, all checked", flush=True)
         from vae_lab.sweep.parent import SweepRun  # imports the tracker: not before the checks are over
 
         experiment = given.get("experiment", ["sweep"])
         command = shlex.join(["python", *sys.argv])
         parent = SweepRun(config, Path(experiment[0]).name, command, jobs)
     except UsageError as error:
-        log.error("%s", error)
+        print(error, file=sys.stderr)
         sys.exit(2)
 
     started = time.time()

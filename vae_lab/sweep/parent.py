@@ -26,6 +26,8 @@ class SweepRun:
 
     def __init__(self, cfg: Any, name: str, command: str, jobs: Sequence[Job]):
         self.jobs = jobs
+        first = [cfg.study.metric] if cfg.study and cfg.study.get("metric") else []
+        self.metrics = tuple(dict.fromkeys([*first, *METRICS]))
         self.store = open_store(cfg.tracking.uri, cfg.tracking.experiment_name, cfg.tracking.artifacts)
         question = {"vae_lab.question": cfg.study.question} if cfg.study and cfg.study.get("question") else {}
         tags = {"vae_lab.kind": "sweep", "vae_lab.command": command, **question}
@@ -36,7 +38,7 @@ class SweepRun:
     def table(self) -> Table:
         """The table of the jobs that have finished, arms in the plan's order."""
         arms = list(dict.fromkeys(job.arm for job in self.jobs))
-        return table_of(children(self.store, self.run.run_id), arms, METRICS)
+        return table_of(children(self.store, self.run.run_id), arms, self.metrics)
 
     def close(self, table: Table, finished: int, status: str) -> None:
         """Logs the table and how many jobs finished, and ends the parent run."""
