@@ -258,7 +258,7 @@ def test_a_run_that_is_told_to_stop_is_killed(tmp_path):
     )
     with process:
         for line in process.stdout:
-            if "epoch" in line:
+            if " epoch " in line:
                 process.terminate()
                 break
         process.communicate(timeout=60)
