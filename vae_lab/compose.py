@@ -117,11 +117,6 @@ def extra_arguments(option: Any, **offered: Any) -> dict[str, Any]:
     return {name: offered[name] for name in fact(option, "takes", [])}
 
 
-def make_dataset(cfg: Any) -> Any:
-    """Loads the data set of a configuration."""
-    return make(cfg.data)
-
-
 def make_estimator(cfg: Any) -> Any:
     """The estimator of a configuration."""
     return make(cfg.estimator)
