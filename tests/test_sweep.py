@@ -7,7 +7,7 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from vae_lab.errors import UsageError
-from vae_lab.identity import run_hashes, structure_hash
+from vae_lab.identity import model_structure, run_hashes, training_structure
 from vae_lab.report.table import cell_of, table_of
 from vae_lab.sweep.plan import plan, to_override
 from vae_lab.sweep.progress import Progress, duration
@@ -145,18 +145,26 @@ def test_identity_separates_training_evaluation_and_seed():
     assert seeded["vae_lab.group"] == base["vae_lab.group"]
 
 
-def test_structure_ignores_seed_and_constant_learning_rate_alone():
-    base = structure_hash(config(), 1200, True)
-    assert structure_hash(config(seed=3, **{"optimizer.learning_rate": 0.1}), 1200, True) == base
+def test_model_structure_ignores_how_and_on_which_pixels_a_model_is_trained():
+    base = model_structure(config())
+    for changes in ({"estimator": "monte_carlo"}, {"binarization": "static"}, {"optimizer": "sgd"}, {"seed": 3}):
+        assert model_structure(config(**changes)) == base
+    for changes in ({"latent_size": 3}, {"binarization": "none", "likelihood": "normal"}, {"data": "mnist"}):
+        assert model_structure(config(**changes)) != base
+
+
+def test_training_structure_ignores_seed_and_constant_learning_rate_alone():
+    base = training_structure(config(), 1200, True)
+    assert training_structure(config(seed=3, **{"optimizer.learning_rate": 0.1}), 1200, True) == base
     for changes in (
         {"latent_size": 3},
         {"training.batch_size": 10},
         {"estimator.beta": 2},
         {"prior": "mixture", "estimator": "monte_carlo"},
     ):
-        assert structure_hash(config(**changes), 1200, True) != base
-    assert structure_hash(config(), 1000, True) != base
+        assert training_structure(config(**changes), 1200, True) != base
+    assert training_structure(config(), 1000, True) != base
     falling = {"schedule": "cosine"}
-    assert structure_hash(config(**falling), 1200, True) != structure_hash(
+    assert training_structure(config(**falling), 1200, True) != training_structure(
         config(**falling, **{"optimizer.learning_rate": 0.1}), 1200, True
     )

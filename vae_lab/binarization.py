@@ -6,7 +6,7 @@ are stored as they are and said to have 2 levels: their intensity is then themse
 
 import tensorflow as tf
 
-from vae_lab.randomness import seed_for, uniform_below
+from vae_lab.randomness import seed_for, uniform_below, uniform_like
 
 # Pixels that are drawn once are the same in every run, whatever the run's seed.
 FIXED_SEED = 0
@@ -58,7 +58,8 @@ class Dynamic(Static):
     redraws = True
 
     def visit(self, pixels, levels, seed):
-        return uniform_below(intensities(pixels, levels), seed)
+        intensity = intensities(pixels, levels)
+        return tf.cast(uniform_like(intensity, seed) < intensity, tf.float32)
 
 
 class Dequantized(NoBinarization):
@@ -75,4 +76,4 @@ class Dequantized(NoBinarization):
 
     def visit(self, pixels, levels, seed):
         pixels = tf.cast(pixels, tf.float32)
-        return (pixels + tf.random.stateless_uniform(tf.shape(pixels), seed)) / levels
+        return (pixels + uniform_like(pixels, seed)) / levels

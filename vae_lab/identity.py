@@ -40,8 +40,16 @@ def run_hashes(cfg: dict[str, Any], data_sha256: str, jit: bool, numerics_versio
     }
 
 
-def structure_hash(cfg: dict[str, Any], rows: int, jit: bool) -> str:
-    """What a compiled program depends on: everything but the seed, the data's values and a constant learning rate."""
+def model_structure(cfg: dict[str, Any]) -> str:
+    """What a model and its compiled evaluations depend on: its parts, not how or on which values they are trained."""
+    parts = {axis: _plain(cfg[axis]) for axis in AXES if axis not in ("binarization", "estimator")}
+    # The pixels' levels follow from the binarization; for the same model they must be the same.
+    levels = cfg["binarization"]["facts"]["pixels"]
+    return _digest(parts | {"pixels": levels, "latent_size": cfg["latent_size"]})
+
+
+def training_structure(cfg: dict[str, Any], rows: int, jit: bool) -> str:
+    """What a compiled training loop depends on: all but the seed, the data's values and a constant learning rate."""
     content = training_content(cfg, "", jit, 0)
     del content["seed"]
     content["rows"] = rows

@@ -16,7 +16,7 @@ from vae_lab.checks.facts import fact
 from vae_lab.data.dataset import Dataset
 from vae_lab.evaluation.elbo import ElboEvaluator
 from vae_lab.evaluation.importance import LogLikelihoodEvaluator
-from vae_lab.identity import structure_hash
+from vae_lab.identity import model_structure, training_structure
 from vae_lab.training import Trainer
 
 
@@ -54,7 +54,8 @@ class Pixels:
 # Decodings of the final log-likelihood from which on compiling the evaluation is faster than not.
 DECODINGS_TO_COMPILE = 200_000
 
-_programs: dict[str, Program] = {}
+_models: dict[str, tuple[Any, ElboEvaluator, LogLikelihoodEvaluator]] = {}
+_trainers: dict[str, Trainer] = {}
 
 
 @lru_cache(maxsize=2)
@@ -97,12 +98,16 @@ def new_model(cfg: Any, pixels: Pixels) -> Any:
     return compose.make_model(cfg, pixels.train.shape[1:], pixels.levels(), pixels.train_mean(), pixels.train_images())
 
 
-def new_program(cfg: Any, pixels: Pixels, binarization: Any) -> Program:
-    """A program of its own for a configuration, with the initial weights of its seed. Nothing is compiled yet."""
-    jit, jit_evaluators = resolve_jit(cfg), jit_evaluation(cfg, pixels)
-    model = new_model(cfg, pixels)
+def evaluators(cfg: Any, model: Any, pixels: Pixels) -> tuple[ElboEvaluator, LogLikelihoodEvaluator]:
+    """The compiled evaluations of a model."""
+    jit = jit_evaluation(cfg, pixels)
+    return ElboEvaluator(model, has_closed_form_kl(cfg), jit), LogLikelihoodEvaluator(model, jit)
+
+
+def new_trainer(cfg: Any, model: Any, pixels: Pixels, binarization: Any) -> Trainer:
+    """The compiled training of a model."""
     optimizer, _ = compose.make_optimizer(cfg, steps_per_epoch(cfg, pixels))
-    trainer = Trainer(
+    return Trainer(
         model,
         compose.make_estimator(cfg),
         optimizer,
@@ -111,22 +116,35 @@ def new_program(cfg: Any, pixels: Pixels, binarization: Any) -> Program:
         cfg.training.batch_size,
         cfg.training.loss_reduction,
         cfg.training.normalize_gradients,
-        jit,
+        resolve_jit(cfg),
     )
-    elbo = ElboEvaluator(model, has_closed_form_kl(cfg), jit_evaluators)
-    return Program(model, trainer, elbo, LogLikelihoodEvaluator(model, jit_evaluators))
+
+
+def new_program(cfg: Any, pixels: Pixels, binarization: Any) -> Program:
+    """A program of its own for a configuration, with the initial weights of its seed. Nothing is compiled yet."""
+    model = new_model(cfg, pixels)
+    return Program(model, new_trainer(cfg, model, pixels, binarization), *evaluators(cfg, model, pixels))
 
 
 def program_for(cfg: Any, pixels: Pixels, binarization: Any) -> Program:
-    """The program that this process has for the configuration's structure, put to the initial weights of its seed."""
-    key = structure_hash(compose.plain(cfg), len(pixels.train), resolve_jit(cfg)) + str(jit_evaluation(cfg, pixels))
-    if key not in _programs:
-        _programs[key] = new_program(cfg, pixels, binarization)
-        return _programs[key]
-    program = _programs[key]
-    program.model.set_weights(new_model(cfg, pixels).get_weights())
-    program.trainer.reset_optimizer(compose.make_optimizer(cfg, steps_per_epoch(cfg, pixels))[1])
-    return program
+    """The program that this process has for the configuration's structure, put to the initial weights of its seed.
+
+    Runs that differ in how they train share the model and its evaluations.
+    """
+    described, jit = compose.plain(cfg), resolve_jit(cfg)
+    structure = f"{model_structure(described)} {jit_evaluation(cfg, pixels)}"
+    fresh = new_model(cfg, pixels)
+    if structure not in _models:
+        _models[structure] = fresh, *evaluators(cfg, fresh, pixels)
+    model, elbo, log_likelihood = _models[structure]
+    if model is not fresh:
+        model.set_weights(fresh.get_weights())
+    training = f"{structure} {training_structure(described, len(pixels.train), jit)}"
+    if training not in _trainers:
+        _trainers[training] = new_trainer(cfg, model, pixels, binarization)
+    trainer = _trainers[training]
+    trainer.reset_optimizer(compose.make_optimizer(cfg, steps_per_epoch(cfg, pixels))[1])
+    return Program(model, trainer, elbo, log_likelihood)
 
 
 def steps_per_epoch(cfg: Any, pixels: Pixels) -> int:

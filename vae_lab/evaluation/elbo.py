@@ -53,7 +53,9 @@ class ElboEvaluator:
         Returns:
           float64 [N] by "elbo", "rate" and "distortion", in nats, and "posterior_mean" [N, latents].
         """
-        stored, rows = padded(pixels, batch_size), len(pixels)
+        rows = len(pixels)
+        batch_size = min(batch_size, -(-rows // IMAGE_BLOCK) * IMAGE_BLOCK)
+        stored = padded(pixels, batch_size)
         results = []
         for start in range(0, len(stored), batch_size):
             batch = tf.constant(stored[start : start + batch_size])
