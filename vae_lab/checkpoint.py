@@ -28,7 +28,8 @@ class Checkpoints:
         self.folder = folder
         self.damaged: list[Path] = []  # files that `latest` could not read
 
-    def _files(self) -> list[Path]:
+    def files(self) -> list[Path]:
+        """The checkpoints there are, oldest first."""
         return sorted(self.folder.glob("*.npz"))
 
     def save(self, arrays: Mapping[str, np.ndarray], state: Mapping[str, Any]) -> Path:
@@ -37,7 +38,7 @@ class Checkpoints:
         The file has its name only once it is on the disk as a whole, so a run killed here keeps the one before.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        files = self._files()
+        files = self.files()
         number = int(files[-1].stem) + 1 if files else 0
         path, unfinished = self.folder / f"{number:08}.npz", self.folder / f"{number:08}.{os.getpid()}.unfinished"
         text = np.frombuffer(json.dumps(dict(state)).encode(), np.uint8)
@@ -49,14 +50,14 @@ class Checkpoints:
             os.replace(unfinished, path)
         finally:
             unfinished.unlink(missing_ok=True)
-        for old in self._files()[:-KEPT]:
+        for old in self.files()[:-KEPT]:
             old.unlink(missing_ok=True)
         return path
 
     def latest(self) -> Checkpoint | None:
         """The newest checkpoint that is whole; a damaged one is passed over (zip files carry a checksum an entry)."""
         self.damaged = []
-        for path in reversed(self._files()):
+        for path in reversed(self.files()):
             try:
                 with np.load(path, allow_pickle=False) as stored:
                     arrays = {name: stored[name] for name in stored.files}
@@ -67,7 +68,7 @@ class Checkpoints:
 
     def clear(self) -> None:
         """Removes all checkpoints: the run is over."""
-        for path in [*self._files(), *self.folder.glob("*.unfinished")]:
+        for path in [*self.files(), *self.folder.glob("*.unfinished")]:
             path.unlink(missing_ok=True)
         if self.folder.is_dir() and not any(self.folder.iterdir()):
             self.folder.rmdir()

@@ -18,8 +18,10 @@ def _digest(content: Any) -> str:
 def training_content(cfg: dict[str, Any], data_sha256: str, jit: bool, numerics_version: int) -> dict[str, Any]:
     """All that a trained run depends on, from a resolved plain configuration."""
     content: dict[str, Any] = {axis: _plain(cfg[axis]) for axis in AXES}
-    content |= {"optimizer": cfg["optimizer"], "schedule": cfg["schedule"], "training": _plain(cfg["training"], "jit")}
+    content |= {"optimizer": cfg["optimizer"], "schedule": cfg["schedule"], "training": _plain(cfg["training"], "jit", "checkpoint_seconds")}
     content |= {"latent_size": cfg["latent_size"], "seed": cfg["seed"]}
+    if cfg["training"]["select"] == "best" or cfg["training"]["early_stopping"]["patience"] is not None:
+        content["validation"] = {key: cfg["evaluation"][key] for key in ("seed", "samples")}
     content |= {"data_sha256": data_sha256, "jit": jit, "numerics_version": numerics_version}
     return content
 

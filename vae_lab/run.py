@@ -1,138 +1,77 @@
 """One run: train, then evaluate; every number, picture and weight of it in MLflow."""
 
-import statistics
 import tempfile
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
-import tensorflow as tf
 
 from vae_lab import compose
+from vae_lab.checkpoint import Checkpoints
 from vae_lab.checks.facts import bits_offset
 from vae_lab.data.dataset import Dataset
 from vae_lab.errors import UsageError
-from vae_lab.evaluation.images import prior_samples, reconstructions
-from vae_lab.evaluation.metrics import elbo_metrics, evaluate_split
-from vae_lab.identity import run_hashes
-from vae_lab.numerics import NUMERICS_VERSION
-from vae_lab.program import Pixels, Program, binarize, load_dataset, new_program, program_for, resolve_jit
+from vae_lab.evaluation.metrics import evaluate_split
+from vae_lab.fit import OnProgress, fit
+from vae_lab.program import Pixels, Program, binarize, load_dataset, new_program, program_for
 from vae_lab.tracking.provenance import provenance
 from vae_lab.tracking.records import RunRecord, fetch_artifact, read_run
 from vae_lab.tracking.run import TrackedRun
 from vae_lab.tracking.store import Store, open_store
-from vae_lab.training import EpochResult
 
 WEIGHTS = "model/model.weights.h5"
 CONFIG = "config.yaml"
-
-# Called after each group of steps with where training stands and the newest metrics.
-OnProgress = Callable[[EpochResult, dict[str, float]], None]
-
 
 def store_of(cfg: Any) -> Store:
     """The MLflow store of a configuration."""
     return open_store(cfg.tracking.uri, cfg.tracking.experiment_name, cfg.tracking.artifacts)
 
 
-def run(cfg: Any, name: str, tags: dict[str, str], on_progress: OnProgress) -> dict[str, float]:
+def run(
+    cfg: Any, name: str, tags: dict[str, str], on_progress: OnProgress, run_id: str | None = None
+) -> dict[str, float]:
     """Trains and evaluates one model, as a run of the configuration's MLflow store.
 
     Args:
       cfg: a checked configuration.
       name: the MLflow run's name.
-      tags: tags beside those that every run has.
+      tags: tags beside those that every run has, the run's hashes among them.
       on_progress: called after each group of steps.
+      run_id: an unfinished run of the same hashes, to go on with from its last checkpoint.
 
     Returns:
       The metrics at the selected weights.
     """
     store = store_of(cfg)
-    with TrackedRun(store, name, provenance() | tags, cfg.sweep.parent) as record:
+    checkpoints = Checkpoints(Path(cfg.paths.checkpoints) / tags["vae_lab.evaluation"])
+    if run_id is None:
+        checkpoints.clear()
+    with TrackedRun(store, name, provenance() | tags, cfg.sweep.parent, run_id) as record:
         described = compose.plain(cfg)
         record.params(compose.flat({key: described[key] for key in described if key not in compose.NOT_OF_THE_MODEL}))
         record.text(compose.to_yaml(cfg), CONFIG)
         dataset = load_dataset(cfg)
         record.dataset(dataset.name, dataset.sha256, dataset.source)
-        record.tag(run_hashes(described, dataset.sha256, resolve_jit(cfg), NUMERICS_VERSION))
         record.tag({"vae_lab.data_sha256": dataset.sha256})
         binarization = compose.make_binarization(cfg)
         pixels = binarize(dataset, binarization)
         program = program_for(cfg, pixels, binarization)
-        epoch = train(cfg, program, pixels, record, on_progress)
-        metrics = evaluate(cfg, program, pixels, record, epoch)
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / Path(WEIGHTS).name
-            program.model.save_weights(path)
-            record.file(path, str(Path(WEIGHTS).parent))
-        return metrics
+        state = fit(cfg, program, pixels, record, checkpoints, on_progress)
+        if not state.metrics:
+            state.metrics = evaluate(cfg, program, pixels, record, state.selected)
+            log_weights(program.model, record)
+            state.save(checkpoints, program, record)
+    checkpoints.clear()
+    return state.metrics
 
 
-def train(cfg: Any, program: Program, pixels: Pixels, record: TrackedRun, on_progress: OnProgress) -> int:
-    """Trains, logging by epoch, and leaves the selected weights in the model; returns the epoch they are of."""
-    model, settings = program.model, cfg.evaluation
-    stopper = early_stopping(cfg, model)
-    best_elbo, best_weights, epoch, selected = -np.inf, None, 0, 0
-    speeds: list[float] = []
-    training_seconds = 0.0
-    latest: dict[str, float] = {}
-    log_images(cfg, model, pixels, record, epoch)
-    for result in program.trainer.train(tf.constant(pixels.train), cfg.seed, cfg.training.epochs):
-        if result.complete:
-            epoch = round(result.epoch)
-            latest = {f"running/{term}": value for term, value in result.running.items()}
-            speeds.append(result.images / result.seconds)
-            training_seconds += result.seconds
-            if "val" in pixels.fixed:
-                validation = pixels.fixed["val"]
-                latest |= elbo_metrics(
-                    "val", program.elbo(*validation, settings.samples, settings.seed, settings.batch_size)
-                )
-                if cfg.training.select == "best" and latest["val/elbo"] > best_elbo:
-                    best_elbo, best_weights, selected = latest["val/elbo"], model.get_weights(), epoch
-                stopper.on_epoch_end(epoch - 1, latest)
-            record.metrics(latest, epoch)
-            if settings.images_every and epoch % settings.images_every == 0:
-                log_images(cfg, model, pixels, record, epoch)
-        on_progress(result, latest)
-        if result.complete and model.stop_training:
-            break
-    if settings.images_every and epoch % settings.images_every:
-        log_images(cfg, model, pixels, record, epoch)
-    record.metrics({"perf/training_seconds": training_seconds}, epoch)
-    if len(speeds) > 1:
-        record.metrics({"perf/images_per_second": statistics.median(speeds[1:])}, epoch)
-    if best_weights is None:
-        return epoch
-    model.set_weights(best_weights)
-    return selected
-
-
-def early_stopping(cfg: Any, model: Any) -> Any:
-    """Keras's own callback, which sets `model.stop_training`."""
-    options = cfg.training.early_stopping
-    never = options.patience is None
-    stopper = keras.callbacks.EarlyStopping(
-        monitor="val/elbo",
-        mode="max",
-        patience=cfg.training.epochs + 1 if never else options.patience,
-        min_delta=options.min_delta,
-        start_from_epoch=options.start_from_epoch,
-    )
-    model.stop_training = False
-    stopper.set_model(model)
-    stopper.on_train_begin()
-    return stopper
-
-
-def log_images(cfg: Any, model: Any, pixels: Pixels, record: TrackedRun, epoch: int) -> None:
-    """Logs the frames of an epoch."""
-    if cfg.evaluation.images_every:
-        record.image("reconstructions", reconstructions(model, *pixels.fixed["test"]), epoch)
-        record.image("prior_samples", prior_samples(model, cfg.evaluation.seed), epoch)
+def log_weights(model: Any, record: TrackedRun) -> None:
+    """Logs the model's present weights, by which `load_run` brings it back."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / Path(WEIGHTS).name
+        model.save_weights(path)
+        record.file(path, str(Path(WEIGHTS).parent))
 
 
 def final_metrics(cfg: Any, program: Program, pixels: Pixels) -> tuple[dict[str, float], dict[str, dict]]:

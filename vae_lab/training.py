@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -18,6 +19,17 @@ class NonFiniteLoss(RuntimeError):
     """The loss became infinite or NaN; the message says at which step."""
 
 
+class Position(NamedTuple):
+    """From where training goes on: an epoch, steps of it that are done, and the sums of their terms."""
+
+    epoch: int
+    done: int
+    sums: np.ndarray  # float64, one entry a term
+
+
+START = Position(0, 0, np.zeros(len(Terms._fields)))
+
+
 @dataclass(frozen=True)
 class EpochResult:
     """Where training stands after a group of steps."""
@@ -26,8 +38,9 @@ class EpochResult:
     step: int  # optimizer steps taken so far
     complete: bool  # whether an epoch has just ended
     running: dict[str, float]  # mean of each term over the epoch so far, while the weights change; nats
-    seconds: float  # this epoch's time so far
-    images: int  # this epoch's images so far
+    seconds: float  # this epoch's time since it began or went on
+    images: int  # images in that time
+    position: Position  # where to go on after this
 
 
 class Trainer:
@@ -68,6 +81,15 @@ class Trainer:
         if learning_rate is not None:
             self.optimizer.learning_rate = learning_rate
 
+    def weights(self) -> list[np.ndarray]:
+        """All that training changes: the model's weights, then the optimizer's variables."""
+        return [variable.numpy() for variable in [*self.model.weights, *self.optimizer.variables]]
+
+    def set_weights(self, values: list[np.ndarray]) -> None:
+        """Puts back what `weights` gave."""
+        for variable, value in zip([*self.model.weights, *self.optimizer.variables], values, strict=True):
+            variable.assign(value)
+
     def step(self, x, seed, epoch):
         """One update on images x [B,H,W,C]; returns the batch's terms and its loss."""
         with tf.GradientTape() as tape:
@@ -96,8 +118,8 @@ class Trainer:
             i += 1
         return sums, first_bad
 
-    def train(self, pixels, seed: int, epochs: int, first_epoch: int = 0) -> Iterator[EpochResult]:
-        """Trains from `first_epoch` up to `epochs`, yielding after each group of steps.
+    def train(self, pixels, seed: int, epochs: int, start: Position = START) -> Iterator[EpochResult]:
+        """Trains from `start` up to `epochs`, yielding after each group of steps.
 
         Args:
           pixels: uint8 tensor [N,H,W,C] on the device.
@@ -109,10 +131,11 @@ class Trainer:
         rows = pixels.shape[0]
         steps_per_epoch = rows // self.batch_size
         seed = tf.constant(seed, tf.int32)
-        for epoch in range(first_epoch, epochs):
+        for epoch in range(start.epoch, epochs):
             order = tf.random.experimental.stateless_shuffle(tf.range(rows), seed_for(seed, "shuffle", epoch))
-            sums, first_bad = tf.zeros(len(Terms._fields), tf.float64), tf.constant(-1)
-            began, done = time.perf_counter(), 0
+            _, done, summed = start if epoch == start.epoch else Position(epoch, 0, START.sums)
+            sums, first_bad = tf.constant(summed, tf.float64), tf.constant(-1)
+            began, skipped = time.perf_counter(), done
             while done < steps_per_epoch:
                 last = min(steps_per_epoch, done + self._group())
                 called = time.perf_counter()
@@ -125,15 +148,16 @@ class Trainer:
                         "try a smaller optimizer.learning_rate or optimizer.clipnorm=1"
                     )
                 self._seconds_per_step = (time.perf_counter() - called) / (last - done)
-                done = last
-                images = done * self.batch_size
+                done, summed = last, np.asarray(sums)
+                complete = done == steps_per_epoch
                 yield EpochResult(
                     epoch=epoch + done / steps_per_epoch,
                     step=epoch * steps_per_epoch + done,
-                    complete=done == steps_per_epoch,
-                    running=dict(zip(Terms._fields, np.asarray(sums) / images, strict=True)),
+                    complete=complete,
+                    running=dict(zip(Terms._fields, summed / (done * self.batch_size), strict=True)),
                     seconds=time.perf_counter() - began,
-                    images=images,
+                    images=(done - skipped) * self.batch_size,
+                    position=Position(epoch + 1, 0, START.sums) if complete else Position(epoch, done, summed),
                 )
 
     def _group(self) -> int:

@@ -1,14 +1,26 @@
-"""One job, alone or of a sweep: what Hydra calls."""
+"""One job, alone or of a sweep: what Hydra calls. It does what is missing, and nothing twice."""
 
 import json
+import signal
+import sys
+import threading
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+from vae_lab import compose
 from vae_lab.checks import check
+from vae_lab.errors import UsageError
+from vae_lab.identity import hashes_of
+from vae_lab.sweep.claim import Claim, claims_folder
 from vae_lab.sweep.progress import Progress
-from vae_lab.tracking.store import open_store
+from vae_lab.tracking.records import RunRecord, failures_since, runs_tagged
+from vae_lab.tracking.run import is_worked_on
+from vae_lab.tracking.store import Store, open_store
 
 LONGEST_NAME = 100
+# A job that took its process down this often (out of memory, most often) is not tried again in a sweep.
+MOST_ATTEMPTS = 3
 
 AXES = (
     "data",
@@ -22,8 +34,12 @@ AXES = (
 )
 
 
+class Skipped(RuntimeError):
+    """The job was not begun."""
+
+
 def job_tags(cfg: Any, overrides: list[str], choices: Mapping[str, str | None]) -> dict[str, str]:
-    """Tags by which a run is found in MLflow: its options, its overrides, its arm and its sweep."""
+    """Tags by which a run is found in MLflow: its options, its overrides, its arm, its sweep and its hashes."""
     tags = {f"option.{axis}": str(choices.get(axis)) for axis in AXES}
     tags |= {
         "option.optimizer": str(choices.get("optimizer")),
@@ -32,9 +48,11 @@ def job_tags(cfg: Any, overrides: list[str], choices: Mapping[str, str | None]) 
         "vae_lab.arm": cfg.sweep.arm or "default",
         "vae_lab.kind": "run",
     }
+    if choices.get("experiment"):
+        tags["vae_lab.experiment"] = Path(str(choices["experiment"])).name
     if cfg.sweep.parent is not None:
         tags["vae_lab.sweep"] = cfg.sweep.parent
-    return tags
+    return tags | hashes_of(compose.plain(cfg))
 
 
 def single_name(overrides: list[str], seed: int) -> str:
@@ -49,21 +67,85 @@ def single_name(overrides: list[str], seed: int) -> str:
 
 
 def run_job(cfg: Any, number: int, overrides: list[str], choices: Mapping[str, str | None]) -> float:
-    """Checks, trains and evaluates one configuration; returns its test ELBO, which sweepers maximize.
+    """Brings one configuration to a finished run; returns its test ELBO, which sweepers maximize.
+
+    A run of the same training and evaluation that has finished is not done again, unless `sweep.repeat=all`; one that
+    was cut off goes on from its last checkpoint, inside the same MLflow run.
 
     Raises:
       UsageError: before any work, where the configuration cannot run.
+      Claimed: where another process works on the job.
+      Skipped: where the sweep has failed too often, or the job has taken down its process too often.
     """
     check(cfg)
+    if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # a worker that is told to stop
+    tags = job_tags(cfg, overrides, choices)
     name = cfg.sweep.run_name or single_name(overrides, cfg.seed)
-    open_store(cfg.tracking.uri, cfg.tracking.experiment_name, cfg.tracking.artifacts)
+    store = open_store(cfg.tracking.uri, cfg.tracking.experiment_name, cfg.tracking.artifacts)
     progress = Progress(name, number, cfg.sweep.total, cfg.training.epochs, cfg.sweep.started)
-    from vae_lab.run import run  # imports TensorFlow: not before the checks are over
+    with Claim(claims_folder(cfg.tracking.uri, cfg.paths.outputs), tags["vae_lab.evaluation"]):
+        known = runs_tagged(store, "vae_lab.evaluation", tags["vae_lab.evaluation"])
+        if cfg.sweep.repeat == "missing" and (done := [record for record in known if record.status == "FINISHED"]):
+            progress.done_before(done[-1].metrics)
+            return done[-1].metrics["test/elbo"]
+        stop_after_failures(cfg, store)
+        begun = None if cfg.sweep.repeat == "all" else unfinished(known)
+        attempt = int(begun.tags.get("vae_lab.attempt", "1")) + 1 if begun else 1
+        if begun and attempt > MOST_ATTEMPTS and cfg.sweep.parent == begun.tags.get("vae_lab.sweep"):
+            raise Skipped(f"it has taken down its process {attempt - 1} times (out of memory?); see run {begun.run_id}")
+        progress.starts(begun is not None)
+        tags["vae_lab.attempt"] = str(attempt)
+        return work(cfg, name, tags, progress, begun, store)
+
+
+def work(
+    cfg: Any, name: str, tags: dict[str, str], progress: Progress, begun: RunRecord | None, store: Store
+) -> float:
+    """Trains and evaluates, or only evaluates where the same training has finished."""
+    from vae_lab.run import evaluate_again, run  # imports TensorFlow: not before the checks are over
 
     try:
-        metrics = run(cfg, name, job_tags(cfg, overrides, choices), progress)
+        trained = runs_tagged(store, "vae_lab.training", tags["vae_lab.training"])
+        trained = [record for record in trained if record.status == "FINISHED" and cfg.sweep.repeat == "missing"]
+        if trained and begun is None:
+            metrics = evaluate_again(cfg, name, tags, trained[-1])
+        else:
+            metrics = run(cfg, name, tags, progress, begun.run_id if begun else None)
     except BaseException as error:
         progress.failed(error)
         raise
     progress.finished(metrics)
     return metrics["test/elbo"]
+
+
+def unfinished(known: list[RunRecord]) -> RunRecord | None:
+    """The newest run that was cut off and that no other machine works on.
+
+    Raises:
+      Claimed: where another machine works on it.
+    """
+    from vae_lab.sweep.claim import Claimed
+
+    begun = [record for record in known if record.status in ("RUNNING", "KILLED", "FAILED")]
+    if any(record.status == "RUNNING" and is_worked_on(record.tags) for record in begun):
+        raise Claimed("another machine works on this job")
+    return begun[-1] if begun else None
+
+
+def stop_after_failures(cfg: Any, store: Store) -> None:
+    """Raises Skipped where `sweep.max_failures` jobs of this sweep have failed since it was started."""
+    if cfg.sweep.max_failures is None or cfg.sweep.parent is None:
+        return
+    failed = failures_since(store, cfg.sweep.parent, cfg.sweep.started)
+    if failed >= cfg.sweep.max_failures:
+        raise Skipped(f"{failed} jobs have failed, and sweep.max_failures={cfg.sweep.max_failures}")
+
+
+def check_sweep(cfg: Any) -> None:
+    """Raises UsageError where a setting of the sweep is none."""
+    if cfg.sweep.repeat not in ("missing", "all"):
+        raise UsageError(f"sweep.repeat={cfg.sweep.repeat} must be missing or all")
+    most = cfg.sweep.max_failures
+    if most is not None and (not isinstance(most, int) or most < 1):
+        raise UsageError(f"sweep.max_failures={most} must be a whole number of at least 1, or null")

@@ -1,39 +1,67 @@
-"""One run in MLflow, written in batches."""
+"""One run in MLflow: what is written twice is there once, and what cannot be written waits."""
 
+import io
+import logging
+import socket
 import tempfile
 import time
 import traceback
-from collections.abc import Mapping
+import uuid
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import numpy as np
 
-from vae_lab.tracking.store import Store
+from vae_lab.tracking.store import SECONDS_TO_WAIT, Store, is_away
+
+log = logging.getLogger("vae_lab")
 
 PARENT_TAG = "mlflow.parentRunId"
-SECONDS_BETWEEN_WRITES = 5.0
+HEARTBEAT_TAG, HOST_TAG = "vae_lab.heartbeat", "vae_lab.host"
 PARAMS_A_CALL, METRICS_A_CALL = 100, 1000
 PARAM_LENGTH = 6000  # MLflow's limit; longer values are whole in config.yaml
+SECONDS_BETWEEN_TRIES = 5.0
+
+# A metric's value at a step, as JSON can hold it: key, value, milliseconds since 1970, step.
+MetricRow = list[Any]
 
 
 class TrackedRun:
     """A run that is RUNNING inside its `with` block and has a true status after it.
 
-    Metrics wait in memory and are written together at most every few seconds. An exception makes the run FAILED, with
-    the traceback as artifact error.txt; an interrupt makes it KILLED.
+    Metrics wait in memory until `flush`. A row keeps the time at which it was taken, so that sending it again adds
+    nothing; a picture's name follows from its key and step. While a tracking server is away everything waits and
+    training goes on. An exception makes the run FAILED, with the traceback as artifact error.txt; an interrupt makes
+    it KILLED.
+
+    Args:
+      store: where runs are kept.
+      name: the run's name in MLflow.
+      tags: tags of a new run.
+      parent: id of the sweep's run.
+      run_id: an unfinished run to go on with, instead of a new one.
     """
 
-    def __init__(self, store: Store, name: str, tags: Mapping[str, str], parent: str | None = None):
+    def __init__(
+        self, store: Store, name: str, tags: Mapping[str, str], parent: str | None = None, run_id: str | None = None
+    ):
         self.store = store
         self.client = store.client
+        tags = {**tags, **beat()}
         if parent is not None:
-            tags = {**tags, PARENT_TAG: parent}
-        run = self.client.create_run(store.experiment_id, run_name=name, tags=dict(tags))
-        self.run_id: str = run.info.run_id
-        self._waiting: list[Any] = []
-        self._written = time.monotonic()
+            tags[PARENT_TAG] = parent
+        self.waiting: list[MetricRow] = []
+        self._undone: list[Callable[[], None]] = []
+        self._away = False
+        self._has_images = False
+        if run_id is None:
+            self.run_id: str = self.client.create_run(store.experiment_id, run_name=name, tags=tags).info.run_id
+        else:
+            self.run_id = run_id
+            self.client.update_run(run_id, status="RUNNING", name=name)
+            self.tag(tags)
 
     def __enter__(self) -> "TrackedRun":
         return self
@@ -49,9 +77,68 @@ class TrackedRun:
         self.finish(status)
 
     def finish(self, status: str) -> None:
-        """Writes what waits and closes the run as FINISHED, FAILED or KILLED."""
-        self.flush()
-        self.client.set_terminated(self.run_id, status=status)
+        """Closes the run as FINISHED, FAILED or KILLED; a finished one with all that waits.
+
+        Rows of a run that is to go on later are left to its checkpoint: it takes them anew from there.
+
+        Raises:
+          ConnectionError: when the tracking server has been away for too long.
+        """
+        if status != "FINISHED":
+            self.waiting.clear()
+        self._do(lambda: self.client.set_terminated(self.run_id, status=status))
+        given_up = time.monotonic() + (SECONDS_TO_WAIT if status == "FINISHED" else SECONDS_BETWEEN_TRIES)
+        while not self.flush(ending=True):
+            if time.monotonic() > given_up:
+                raise ConnectionError(
+                    f"tracking.uri={self.store.uri} has been away too long; repeat the command when it is back, and "
+                    "what is not yet there will be sent"
+                )
+            time.sleep(SECONDS_BETWEEN_TRIES)
+
+    def flush(self, ending: bool = False) -> bool:
+        """Writes what waits; returns whether nothing waits any more."""
+        self._away = False
+        if not ending:
+            self._undone.append(lambda: self._write_tags(beat()))
+        if self.waiting:
+            self._undone.insert(0, self._write_waiting)
+        return self._write()
+
+    def _do(self, action: Callable[[], None]) -> None:
+        """Writes now, or after what waits already."""
+        self._undone.append(action)
+        if not self._away:
+            self._write()
+
+    def _write(self) -> bool:
+        while self._undone:
+            action = self._undone.pop(0)
+            try:
+                action()
+            except Exception as error:
+                if not is_away(self.store, error):
+                    raise
+                log.warning("tracking.uri=%s does not answer; results wait here until it does", self.store.uri)
+                self._undone.insert(0, action)
+                self._away = True
+                return False
+        return True
+
+    def _write_waiting(self) -> None:
+        while self.waiting:
+            self._write_rows(self.waiting[:METRICS_A_CALL])
+            del self.waiting[:METRICS_A_CALL]
+
+    def _write_rows(self, rows: list[MetricRow]) -> None:
+        from mlflow.entities import Metric
+
+        self.client.log_batch(self.run_id, metrics=[Metric(*row) for row in rows])
+
+    def _write_tags(self, values: Mapping[str, str]) -> None:
+        from mlflow.entities import RunTag
+
+        self.client.log_batch(self.run_id, tags=[RunTag(key, value) for key, value in values.items()])
 
     def params(self, values: Mapping[str, Any]) -> None:
         """Logs parameters, each as its text."""
@@ -59,52 +146,64 @@ class TrackedRun:
 
         params = [Param(key, str(value)[:PARAM_LENGTH]) for key, value in values.items()]
         for start in range(0, len(params), PARAMS_A_CALL):
-            self.client.log_batch(self.run_id, params=params[start : start + PARAMS_A_CALL])
+            part = params[start : start + PARAMS_A_CALL]
+            self._do(lambda part=part: self.client.log_batch(self.run_id, params=part))  # type: ignore[misc]
 
     def tag(self, values: Mapping[str, str]) -> None:
         """Sets tags."""
-        from mlflow.entities import RunTag
-
-        self.client.log_batch(self.run_id, tags=[RunTag(key, value) for key, value in values.items()])
+        self._do(lambda: self._write_tags(values))
 
     def metrics(self, values: Mapping[str, float], step: int) -> None:
-        """Takes metrics of a step; they are written with the next batch."""
-        from mlflow.entities import Metric
-
+        """Takes metrics of a step; they are written by the next `flush`."""
         now = int(time.time() * 1000)
-        self._waiting += [Metric(key, float(value), now, step) for key, value in values.items()]
-        if time.monotonic() - self._written > SECONDS_BETWEEN_WRITES:
-            self.flush()
-
-    def flush(self) -> None:
-        """Writes the metrics that wait."""
-        while self._waiting:
-            self.client.log_batch(self.run_id, metrics=self._waiting[:METRICS_A_CALL])
-            del self._waiting[:METRICS_A_CALL]
-        self._written = time.monotonic()
+        self.waiting += [[key, float(value), now, step] for key, value in values.items()]
 
     def dataset(self, name: str, digest: str, source: str) -> None:
         """Logs the data set as the run's input, by its digest."""
         from mlflow.entities import Dataset, DatasetInput
 
         entity = Dataset(name=name, digest=digest[:36], source_type="local", source=source)
-        self.client.log_inputs(self.run_id, datasets=[DatasetInput(entity)])
+        self._do(lambda: self.client.log_inputs(self.run_id, datasets=[DatasetInput(entity)]))
 
     def image(self, key: str, picture: np.ndarray, step: int) -> None:
-        """Logs a uint8 picture [height,width,3] as a frame of `key`."""
-        self.client.log_image(self.run_id, picture, key=key, step=step)
+        """Logs a uint8 picture [height,width,3] as the frame of `key` at a step, where MLflow's UI looks for frames."""
+        from PIL import Image
+
+        frame = Image.fromarray(picture)
+        name = f"images/{key}+step+{step}+timestamp+{step}+{uuid.uuid5(uuid.UUID(self.run_id), f'{key} {step}')}"
+        for ending, kind in ((".png", "PNG"), ("+compressed.webp", "WEBP")):
+            encoded = io.BytesIO()
+            frame.save(encoded, kind)
+            self._put(encoded.getvalue(), name + ending)
+        if not self._has_images:
+            self.tag({"mlflow.loggedImages": "True"})
+            self._has_images = True
 
     def text(self, content: str, artifact: str) -> None:
         """Logs a text as an artifact."""
-        self.client.log_text(self.run_id, content, artifact)
+        self._put(content.encode(), artifact)
 
     def arrays(self, values: Mapping[str, np.ndarray], artifact: str) -> None:
         """Logs arrays as one compressed npz."""
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / Path(artifact).name
-            np.savez_compressed(path, allow_pickle=False, **values)
-            self.file(path, str(Path(artifact).parent))
+        encoded = io.BytesIO()
+        np.savez_compressed(encoded, allow_pickle=False, **values)
+        self._put(encoded.getvalue(), artifact)
 
     def file(self, path: Path, folder: str) -> None:
         """Logs a file into an artifact folder."""
-        self.client.log_artifact(self.run_id, str(path), folder)
+        self._put(path.read_bytes(), f"{folder}/{path.name}")
+
+    def _put(self, content: bytes, artifact: str) -> None:
+        def write() -> None:
+            with tempfile.TemporaryDirectory() as folder:
+                path = Path(folder) / Path(artifact).name
+                path.write_bytes(content)
+                parent = str(Path(artifact).parent)
+                self.client.log_artifact(self.run_id, str(path), None if parent == "." else parent)
+
+        self._do(write)
+
+
+def beat() -> dict[str, str]:
+    """Tags that say who works on a run, and that they did so just now."""
+    return {HEARTBEAT_TAG: str(int(time.time())), HOST_TAG: socket.gethostname()}

@@ -16,8 +16,13 @@ from vae_lab.errors import UsageError
 SQLITE = "sqlite:///"
 SECONDS_FOR_THE_LOCK = 120
 SECONDS_FOR_THE_SERVER = 10
+# How long a finished run waits for a server that is away before it gives up.
+SECONDS_TO_WAIT = 600.0
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+# A run has its own way to wait for a server: MLflow's would stop the training for minutes.
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
 
 
 @dataclass(frozen=True)
@@ -33,6 +38,18 @@ class Store:
         if self.uri.startswith(SQLITE):
             return f"mlflow ui --workers 1 --backend-store-uri {self.uri}"
         return f"open {self.uri}"
+
+
+def is_away(store: Store, error: BaseException) -> bool:
+    """Whether an error says that the tracking server does not answer, rather than that it refuses."""
+    from mlflow.exceptions import MlflowException, RestException
+    from requests.exceptions import RequestException
+
+    if database_path(store.uri) is not None:
+        return False
+    if isinstance(error, RestException):
+        return error.error_code in ("TEMPORARILY_UNAVAILABLE", "INTERNAL_ERROR")
+    return isinstance(error, (MlflowException, RequestException, OSError))
 
 
 def database_path(uri: str) -> Path | None:
