@@ -8,7 +8,7 @@ AXES = ("data", "binarization", "encoder", "posterior", "decoder", "likelihood",
 
 
 def _plain(option: dict[str, Any], *left_out: str) -> dict[str, Any]:
-    return {key: value for key, value in option.items() if key not in ("facts", "dir", *left_out)}
+    return {key: value for key, value in option.items() if key not in ("facts", "dir", "path", *left_out)}
 
 
 def _digest(content: Any) -> str:

@@ -5,7 +5,6 @@ weights are assigned into a program that exists.
 """
 
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,7 @@ import tensorflow as tf
 
 from vae_lab import compose
 from vae_lab.checks.facts import fact
-from vae_lab.data.dataset import Dataset
+from vae_lab.data.dataset import Dataset, load
 from vae_lab.evaluation.elbo import ElboEvaluator
 from vae_lab.evaluation.importance import LogLikelihoodEvaluator
 from vae_lab.identity import structure_hash
@@ -57,14 +56,9 @@ DECODINGS_TO_COMPILE = 200_000
 _programs: dict[str, Program] = {}
 
 
-@lru_cache(maxsize=2)
-def _load(settings: tuple) -> Dataset:
-    return compose.make(dict(settings))
-
-
 def load_dataset(cfg: Any) -> Dataset:
     """The data set of a configuration; the last two stay in memory."""
-    return _load(tuple((key, value) for key, value in compose.plain(cfg.data).items() if key != "facts"))
+    return load(cfg.data)
 
 
 def binarize(dataset: Dataset, binarization: Any) -> Pixels:
@@ -120,6 +114,7 @@ def new_program(cfg: Any, pixels: Pixels, binarization: Any) -> Program:
 def program_for(cfg: Any, pixels: Pixels, binarization: Any) -> Program:
     """The program that this process has for the configuration's structure, put to the initial weights of its seed."""
     key = structure_hash(compose.plain(cfg), len(pixels.train), resolve_jit(cfg)) + str(jit_evaluation(cfg, pixels))
+    key += f"{pixels.train.shape}{pixels.train.dtype}"  # of a user's own file, the configuration tells neither
     if key not in _programs:
         _programs[key] = new_program(cfg, pixels, binarization)
         return _programs[key]
