@@ -30,7 +30,8 @@ def check_real_values(cfg: Config) -> None:
 
 
 def check_pixels(cfg: Config) -> None:
-    if pixel_kind(cfg) != "continuous" and data_fact(cfg, "levels") == 2 and cfg.binarization.name != "none":
+    binary = data_fact(cfg, "levels") == 2 and data_fact(cfg, "values") is None
+    if binary and cfg.binarization.name != "none":
         raise UsageError(
             f"binarization={cfg.binarization.name} has nothing to do on data={cfg.data.name}, which is binary already; "
             "use binarization=none"

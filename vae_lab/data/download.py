@@ -12,7 +12,7 @@ def no_data(name: str, directory: str | None, files: str, error: Exception) -> U
     """What to say where neither files nor a download give the data."""
     where = f"{directory}/{name}" if directory else f"<data.dir>/{name}, and set data.dir or VAE_LAB_DATA"
     return UsageError(
-        f"data={name}: no files in data.dir={directory}, and the download failed ({str(error)[:100]}).\n"
+        f"data={name}: no files in data.dir={directory}, and the download failed ({str(error)[:200]}).\n"
         f"Put {files} into {where}."
     )
 

@@ -65,9 +65,10 @@ def facts(pad_to: Sequence[int] | None) -> dict[str, Any]:
     """
     if pad_to is None:
         return {}
-    pair = not isinstance(pad_to, str) and isinstance(pad_to, Sequence) and len(pad_to) == 2
-    if not pair or not all(isinstance(n, int) and n >= least for n, least in zip(pad_to, SIZE, strict=True)):
-        given = list(pad_to) if isinstance(pad_to, tuple) else pad_to
+    listed = isinstance(pad_to, Sequence) and not isinstance(pad_to, str)
+    whole = listed and len(pad_to) == 2 and all(isinstance(n, int) for n in pad_to)
+    if not whole or pad_to[0] < SIZE[0] or pad_to[1] < SIZE[1]:
+        given = list(pad_to) if listed else pad_to
         raise UsageError(f"data.pad_to={given} must be a height and a width of at least 28, such as [32,32]")
     return {"image_shape": [*pad_to, 1]}
 

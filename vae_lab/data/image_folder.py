@@ -80,8 +80,8 @@ def image_shape(first: Path, size: Sequence[int] | None, channels: int) -> tuple
     if size is None:
         width, height = opened(first).size
         return height, width, channels
-    listed = not isinstance(size, str) and isinstance(size, Sequence) and len(size) == 2
-    if not listed or not all(isinstance(n, int) and n >= 1 for n in size):
+    listed = isinstance(size, Sequence) and not isinstance(size, str)
+    if not listed or len(size) != 2 or not all(isinstance(n, int) and n >= 1 for n in size):
         raise UsageError(f"data.size={list(size) if listed else size} must be [H,W], such as [32,32], or null")
     height, width = size
     return height, width, channels

@@ -116,8 +116,9 @@ def image_shape(path: Path, row: Sequence[int], shape: Sequence[int] | None, lev
     check_levels(levels)
     size = math.prod(row)
     if shape is not None:
-        listed = not isinstance(shape, str) and len(shape) == 3
-        if not listed or not all(isinstance(n, int) and n >= 1 for n in shape) or math.prod(shape) != size:
+        listed = isinstance(shape, Sequence) and not isinstance(shape, str)
+        whole = listed and len(shape) == 3 and all(isinstance(n, int) and n >= 1 for n in shape)
+        if not whole or math.prod(shape) != size:
             given = list(shape) if listed else shape
             raise UsageError(
                 f"data.shape={given} must be [H,W,C] with H x W x C = {size}, the values of a row of {path}"
