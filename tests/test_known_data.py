@@ -92,6 +92,15 @@ def test_frey_faces_come_from_the_matlab_file_too(data_dir, tmp_path):
     np.testing.assert_array_equal(everything(freyfaces.load(str(tmp_path), 200, None)), frames)
 
 
+def test_a_cut_archive_is_named(data_dir, tmp_path):
+    for name, file in (("freyfaces", "freyfaces.npz"), ("binarized_mnist", "binarized_mnist_packed.npz")):
+        (tmp_path / name).mkdir()
+        with open(f"{data_dir}/{name}/{file}", "rb") as whole:
+            (tmp_path / name / file).write_bytes(whole.read(5000))
+        with pytest.raises(UsageError, match=file):
+            load(option(name, dir=str(tmp_path)))
+
+
 def test_frey_faces_without_a_file_say_what_to_put_where(tmp_path):
     with pytest.raises(UsageError) as error:
         compose.compose("data=freyfaces", f"data.dir={tmp_path}")

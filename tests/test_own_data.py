@@ -8,10 +8,11 @@ import pytest
 from PIL import Image
 
 from vae_lab.checks.facts import bits_offset, pixel_kind
-from vae_lab.compose import compose, make_binarization, make_model, option_names, read_option
+from vae_lab.compose import compose, make_binarization, make_model, option_names, plain, read_option
 from vae_lab.data import own
 from vae_lab.data.dataset import facts_of, identity, load
 from vae_lab.errors import UsageError
+from vae_lab.identity import run_hashes
 
 GREY = np.random.default_rng(0).integers(0, 256, (40, 6, 6)).astype(np.uint8)
 LABELS = np.arange(40) % 7
@@ -259,7 +260,7 @@ SAID = {
     "not in the unit interval": "x.npz, row 2: 1.5 is not in [0, 1], as data.levels=unit says; use data.levels=real",
     "binary as grey": "x.npz holds zeros and ones only, and data.levels=256; use data.levels=2",
     "unknown levels": "data.levels=grey must be a whole number from 2 to 256 (grey levels), unit",
-    "no square": "x.npz has 35 values a row, which is no square image; say data.shape=[H,W,C]",
+    "no square": "x.npz has 35 values a row, which is no square image; say data.shape=[H,W,C], or data.levels=real",
     "wrong shape": "data.shape=[6, 6, 3] must be [H,W,C] with H x W x C = 36",
     "channels first": "holds images of shape [3, 8, 8]; they must have 1 or 3 channels, which come last",
     "too few rows": "x.npz has 3 rows: 3 for training and 0 for tests are too few; change data.validation_fraction=0.1",
@@ -356,6 +357,41 @@ def test_settings_of_the_command_line_reach_the_reader(tmp_path):
     path = npz(tmp_path / "x.npz", faces=GREY.reshape(40, 36))
     cfg = compose("data=npz", f"data.path={path}", "data.key=faces", "data.shape=[4,3,3]", "training.batch_size=5")
     assert load(cfg.data).train.pixels.shape == (32, 4, 3, 3)
+
+
+@pytest.mark.slow
+def test_a_run_of_a_users_file_comes_back_wherever_the_file_is(unit_file, tmp_path):
+    """The file is moved after training; another file in its place is refused."""
+    from vae_lab.run import load_run, run, store_of
+
+    small = ("encoder.hidden=[4]", "decoder.hidden=[4]", "latent_size=2", "training.jit=false", "training.epochs=1")
+    quick = ("evaluation.importance_samples=2", "evaluation.images_every=0", "training.batch_size=5")
+    cfg = compose("data=npz", f"data.path={unit_file}", "data.levels=unit", *small, *quick)
+    metrics = run(cfg, "own", {}, lambda result, latest: None)
+    store = store_of(cfg)
+    (found,) = store.client.search_runs([store.experiment_id], "attributes.run_name = 'own'")
+    moved = unit_file.rename(tmp_path / "moved.npz")
+    with pytest.raises(UsageError, match=r"unit\.npz is not a file"):
+        load_run(found.info.run_id)
+    back = load_run(found.info.run_id, f"data.path={moved}")
+    assert back.metrics() == pytest.approx(metrics, rel=1e-6)
+    other = npz(tmp_path / "other.npz", x=GREY[::-1] / 255)
+    with pytest.raises(UsageError, match="was trained on pixels with SHA-256"):
+        load_run(found.info.run_id, f"data.path={other}")
+
+
+def test_a_runs_hashes_follow_the_pixels_and_not_the_path(real_file, tmp_path):
+    given = ("data=npz", "data.levels=real", *NORMAL)
+    there = npz(tmp_path / "there.npz", x=REAL)
+    hashes = [
+        run_hashes(plain(cfg), identity(cfg.data), False, 1)
+        for cfg in (compose(*given, f"data.path={path}") for path in (real_file, there))
+    ]
+    assert hashes[0] == hashes[1]
+    npz(there, x=REAL + 1)
+    os.utime(there, (0, 0))
+    changed = compose(*given, f"data.path={there}")
+    assert run_hashes(plain(changed), identity(changed.data), False, 1) != hashes[0]
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,7 @@ import numpy as np
 
 from vae_lab.data.dataset import Dataset, Split, pixels_sha256, require_sha256
 from vae_lab.data.download import KERAS_CACHE, download
+from vae_lab.data.npz import BROKEN
 from vae_lab.errors import UsageError
 
 SHA256 = "07ad6da6ba6894a550cb68ae290ff3deb006a01f6b6ce1b3123edec502f1fce8"
@@ -39,9 +40,9 @@ def read_amat(path: Path) -> np.ndarray:
 def read_packed(path: Path) -> dict[str, np.ndarray]:
     """Reads the npz with 98 packed bytes a row; uint8 [N, 784] by split."""
     try:
-        with np.load(path, allow_pickle=False) as packed:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as packed:
             return {split: np.unpackbits(packed[split], axis=1, count=784) for split in ROWS}
-    except (OSError, ValueError, KeyError) as error:
+    except BROKEN as error:
         raise UsageError(f"{path} is not an npz with packed arrays train, valid and test ({error})") from error
 
 

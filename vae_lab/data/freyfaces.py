@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
+from vae_lab.data import npz
 from vae_lab.data.dataset import Dataset, Split, hold_out, pixels_sha256, require_sha256
 from vae_lab.data.matlab import read_mat
 from vae_lab.errors import UsageError
@@ -30,11 +31,7 @@ def read(path: Path) -> np.ndarray:
     """uint8 [1965,28,20], from either file."""
     if path.name == ROWEIS:
         return read_mat(path, {"ff": (560, ROWS)})["ff"].T.reshape(ROWS, 28, 20)
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            return archive["images"]
-    except (OSError, ValueError, KeyError) as error:
-        raise UsageError(f"{path} is not an npz with an array images ({error})") from error
+    return npz.read(path, "images")
 
 
 def load(dir: str | None, validation_size: int, split_seed: int | None) -> Dataset:

@@ -14,7 +14,8 @@ from vae_lab.errors import UsageError
 
 IMAGES, LABELS = ("images", "pixels", "x"), ("labels", "y")
 SPLIT_IMAGES, SPLIT_LABELS = ("x_train", "x_test"), ("y_train", "y_test")
-BROKEN = (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error)
+# What numpy raises of an archive that is cut, is none, is pickled or lacks an array.
+BROKEN = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)
 
 
 def files(path: str | None, **settings: Any) -> list[Path]:
@@ -101,7 +102,7 @@ def headers(file: Path) -> dict[str, tuple[int, ...]]:
                         (2, 0): np.lib.format.read_array_header_2_0,
                     }[version]
                     shapes[member.removesuffix(".npy")] = read_header(array)[0]
-    except (*BROKEN, KeyError) as error:
+    except BROKEN as error:
         raise UsageError(f"{file} is not a complete npz of arrays ({error}); write it by numpy.savez") from error
     return shapes
 
@@ -109,7 +110,7 @@ def headers(file: Path) -> dict[str, tuple[int, ...]]:
 def read(file: Path, name: str) -> np.ndarray:
     """One array, never unpickled."""
     try:
-        with np.load(file, allow_pickle=False) as archive:
+        with file.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
             return archive[name]
     except BROKEN as error:
         raise UsageError(

@@ -55,7 +55,7 @@ class Splitting:
         return *hold_out(rows, validation_size, self.seed), test
 
 
-def existing(option: str, path: str | None, folder: bool = False) -> Path:
+def existing(option: str, path: Any, folder: bool = False) -> Path:
     """The path of `data.path`.
 
     Raises:
@@ -64,7 +64,7 @@ def existing(option: str, path: str | None, folder: bool = False) -> Path:
     kind = "folder" if folder else "file"
     if path is None:
         raise UsageError(f"data={option} needs data.path=..., the {kind} to read")
-    found = Path(path).expanduser()
+    found = Path(str(path)).expanduser()
     if not (found.is_dir() if folder else found.is_file()):
         raise UsageError(f"data={option}: data.path={path} is not a {kind}; name one that exists")
     return found
@@ -130,7 +130,10 @@ def image_shape(path: Path, row: Sequence[int], shape: Sequence[int] | None, lev
         height = width = math.isqrt(size)
         channels = 1
         if height * width != size:
-            raise UsageError(f"{path} has {size} values a row, which is no square image; say data.shape=[H,W,C]")
+            raise UsageError(
+                f"{path} has {size} values a row, which is no square image; say data.shape=[H,W,C], "
+                "or data.levels=real of vectors"
+            )
     elif len(row) in (2, 3):
         height, width, channels = (*row, 1)[:3]
     else:
@@ -157,9 +160,10 @@ def to_pixels(path: Path, values: np.ndarray, shape: tuple[int, int, int], level
             row, column = np.unravel_index(np.argmax(wrong), wrong.shape)
             raise UsageError(f"{path}, row {row}: {rows[row, column]} {what}")
 
-    with np.errstate(over="ignore"):
-        finite = np.isfinite(rows.astype(np.float32, copy=False))
-    refuse_where(~finite, "is not a finite number; leave such rows out")
+    if rows.dtype.kind == "f":
+        with np.errstate(over="ignore"):
+            finite = np.isfinite(rows.astype(np.float32, copy=False))
+        refuse_where(~finite, "is not a finite number; leave such rows out")
     if levels in (UNIT, REAL):
         if levels == UNIT:
             refuse_where((rows < 0) | (rows > 1), "is not in [0, 1], as data.levels=unit says; use data.levels=real")
