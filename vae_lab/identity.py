@@ -2,37 +2,60 @@
 
 import hashlib
 import json
+import os
+from glob import glob
 from typing import Any
+
+from vae_lab.data.dataset import identity as data_identity
+
+# Raise it by one whenever a change of the code changes results.
+NUMERICS_VERSION = 2
 
 AXES = ("data", "binarization", "encoder", "posterior", "decoder", "likelihood", "prior", "estimator")
 
 
 def _plain(option: dict[str, Any], *left_out: str) -> dict[str, Any]:
-    return {key: value for key, value in option.items() if key not in ("facts", "dir", *left_out)}
+    return {key: value for key, value in option.items() if key not in ("facts", "dir", "path", *left_out)}
 
 
 def _digest(content: Any) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def training_content(cfg: dict[str, Any], data_sha256: str, jit: bool, numerics_version: int) -> dict[str, Any]:
-    """All that a trained run depends on, from a resolved plain configuration."""
+def has_gpu() -> bool:
+    """Whether this machine shows a GPU, by its device files: TensorFlow would take seconds to say so."""
+    return bool(glob("/dev/nvidia[0-9]*")) and os.environ.get("CUDA_VISIBLE_DEVICES") not in ("", "-1")
+
+
+def resolve_jit(cfg: dict[str, Any]) -> bool:
+    """Whether XLA compiles: `training.jit`, where auto means yes, but for convolutions on a CPU: oneDNN is faster."""
+    if cfg["training"]["jit"] != "auto":
+        return cfg["training"]["jit"]
+    convolutional = any((cfg[axis].get("facts") or {}).get("convolutional") for axis in ("encoder", "decoder"))
+    return not convolutional or has_gpu()
+
+
+def training_content(cfg: dict[str, Any]) -> dict[str, Any]:
+    """What a trained run depends on but for its data's values, from a resolved plain configuration."""
     content: dict[str, Any] = {axis: _plain(cfg[axis]) for axis in AXES}
-    content |= {"optimizer": cfg["optimizer"], "schedule": cfg["schedule"], "training": _plain(cfg["training"], "jit", "checkpoint_seconds")}
-    content |= {"latent_size": cfg["latent_size"], "seed": cfg["seed"]}
+    content |= {"optimizer": cfg["optimizer"], "schedule": cfg["schedule"]}
+    content |= {"training": _plain(cfg["training"], "jit", "checkpoint_seconds"), "jit": resolve_jit(cfg)}
     if cfg["training"]["select"] == "best" or cfg["training"]["early_stopping"]["patience"] is not None:
         content["validation"] = {key: cfg["evaluation"][key] for key in ("seed", "samples")}
-    content |= {"data_sha256": data_sha256, "jit": jit, "numerics_version": numerics_version}
-    return content
+    return content | {"latent_size": cfg["latent_size"], "seed": cfg["seed"]}
 
 
-def run_hashes(cfg: dict[str, Any], data_sha256: str, jit: bool, numerics_version: int) -> dict[str, str]:
+def hashes_of(cfg: dict[str, Any]) -> dict[str, str]:
     """Returns the tags that identify a run.
 
     `vae_lab.training`: the same weights come out. `vae_lab.evaluation`: the same metrics too. `vae_lab.group`: the
     same but for the seed.
+
+    Raises:
+      UsageError: where the data's files are missing or are not what they must be.
     """
-    training = training_content(cfg, data_sha256, jit, numerics_version)
+    data = {"data_sha256": data_identity(cfg["data"]), "numerics_version": NUMERICS_VERSION}
+    training = training_content(cfg) | data
     evaluation = training | {"evaluation": _plain(cfg["evaluation"], "batch_size", "images_every")}
     group = {key: value for key, value in training.items() if key != "seed"}
     return {
@@ -50,9 +73,9 @@ def model_structure(cfg: dict[str, Any]) -> str:
     return _digest(parts | {"pixels": levels, "latent_size": cfg["latent_size"]})
 
 
-def training_structure(cfg: dict[str, Any], rows: int, jit: bool) -> str:
+def training_structure(cfg: dict[str, Any], rows: int = 0) -> str:
     """What a compiled training loop depends on: all but the seed, the data's values and a constant learning rate."""
-    content = training_content(cfg, "", jit, 0)
+    content = training_content(cfg)
     del content["seed"]
     content["rows"] = rows
     content["training"] = {

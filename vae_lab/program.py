@@ -5,7 +5,6 @@ weights are assigned into a program that exists.
 """
 
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -13,10 +12,10 @@ import tensorflow as tf
 
 from vae_lab import compose
 from vae_lab.checks.facts import fact
-from vae_lab.data.dataset import Dataset
+from vae_lab.data.dataset import Dataset, load
 from vae_lab.evaluation.elbo import ElboEvaluator
 from vae_lab.evaluation.importance import LogLikelihoodEvaluator
-from vae_lab.identity import model_structure, training_structure
+from vae_lab.identity import model_structure, resolve_jit, training_structure
 from vae_lab.training import Trainer
 
 
@@ -58,14 +57,9 @@ _models: dict[str, tuple[Any, ElboEvaluator, LogLikelihoodEvaluator]] = {}
 _trainers: dict[str, Trainer] = {}
 
 
-@lru_cache(maxsize=2)
-def _load(settings: tuple) -> Dataset:
-    return compose.make(dict(settings))
-
-
 def load_dataset(cfg: Any) -> Dataset:
     """The data set of a configuration; the last two stay in memory."""
-    return _load(tuple((key, value) for key, value in compose.plain(cfg.data).items() if key != "facts"))
+    return load(cfg.data)
 
 
 def binarize(dataset: Dataset, binarization: Any) -> Pixels:
@@ -75,17 +69,9 @@ def binarize(dataset: Dataset, binarization: Any) -> Pixels:
     return Pixels(train, levels, fixed)
 
 
-def resolve_jit(cfg: Any) -> bool:
-    """Whether XLA compiles: `training.jit`, where auto means yes, but for convolutions on a CPU: oneDNN is faster."""
-    if cfg.training.jit != "auto":
-        return cfg.training.jit
-    convolutional = fact(cfg.encoder, "convolutional") or fact(cfg.decoder, "convolutional")
-    return not convolutional or bool(tf.config.list_physical_devices("GPU"))
-
-
 def jit_evaluation(cfg: Any, pixels: Pixels) -> bool:
     """Whether XLA compiles the evaluation too, which costs seconds: where there is enough of it to earn them."""
-    return resolve_jit(cfg) and len(pixels.fixed["test"][0]) * cfg.evaluation.importance_samples >= DECODINGS_TO_COMPILE
+    return resolve_jit(compose.plain(cfg)) and len(pixels.fixed["test"][0]) * cfg.evaluation.importance_samples >= DECODINGS_TO_COMPILE
 
 
 def has_closed_form_kl(cfg: Any) -> bool:
@@ -116,7 +102,7 @@ def new_trainer(cfg: Any, model: Any, pixels: Pixels, binarization: Any) -> Trai
         cfg.training.batch_size,
         cfg.training.loss_reduction,
         cfg.training.normalize_gradients,
-        resolve_jit(cfg),
+        resolve_jit(compose.plain(cfg)),
     )
 
 
@@ -131,15 +117,17 @@ def program_for(cfg: Any, pixels: Pixels, binarization: Any) -> Program:
 
     Runs that differ in how they train share the model and its evaluations.
     """
-    described, jit = compose.plain(cfg), resolve_jit(cfg)
-    structure = f"{model_structure(described)} {jit_evaluation(cfg, pixels)}"
+    described = compose.plain(cfg)
+    # Of a user's own file the configuration tells neither shape nor type.
+    shape = f"{pixels.train.shape[1:]} {pixels.train.dtype}"
+    structure = f"{model_structure(described)} {jit_evaluation(cfg, pixels)} {shape}"
     fresh = new_model(cfg, pixels)
     if structure not in _models:
         _models[structure] = fresh, *evaluators(cfg, fresh, pixels)
     model, elbo, log_likelihood = _models[structure]
     if model is not fresh:
         model.set_weights(fresh.get_weights())
-    training = f"{structure} {training_structure(described, len(pixels.train), jit)}"
+    training = f"{structure} {training_structure(described, len(pixels.train))}"
     if training not in _trainers:
         _trainers[training] = new_trainer(cfg, model, pixels, binarization)
     trainer = _trainers[training]

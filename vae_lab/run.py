@@ -120,15 +120,17 @@ def load_run(run_id: str, *overrides: str, tracking_uri: str | None = None) -> L
     Args:
       run_id: the MLflow run.
       *overrides: changes of its configuration that leave the model as it is, such as
-        "evaluation.importance_samples=5000" or "data.dir=/data".
+        "evaluation.importance_samples=5000", "data.dir=/data" or "data.path=/data/own.npz".
       tracking_uri: where it was logged; the default store otherwise.
 
     Raises:
       UsageError: when there is no such run, it has no weights, or its data are not those it was trained on.
     """
     for override in overrides:
-        if not override.startswith(("evaluation.", "data.dir=")):
-            raise UsageError(f"{override} would make another run of it; only evaluation.* and data.dir can be changed")
+        if not override.startswith(("evaluation.", "data.dir=", "data.path=")):
+            raise UsageError(
+                f"{override} would make another run of it; only evaluation.*, data.dir and data.path can be changed"
+            )
     store = open_store(tracking_uri or compose.default_tracking_uri())
     record = read_run(store, run_id)
     with tempfile.TemporaryDirectory() as folder:

@@ -3,30 +3,40 @@
 What is legal follows from the `facts` that the options' YAML files state; tests measure that the facts are true.
 """
 
-import importlib
 from collections.abc import Callable
 from pathlib import Path
 
 from vae_lab.checks.facts import Config
-from vae_lab.checks.pairs import check_densities, check_kl, check_latent, check_objective, check_pixels
+from vae_lab.checks.pairs import (
+    check_densities,
+    check_kl,
+    check_latent,
+    check_objective,
+    check_pixels,
+    check_real_values,
+)
 from vae_lab.checks.sizes import check_evaluation, check_rows, check_sizes, check_validation
 from vae_lab.checks.values import check_choices, check_counts, check_keras_names, check_numbers, check_words
+from vae_lab.data.dataset import identity, load, source_of
 from vae_lab.errors import UsageError
 
 
 def check_files(cfg: Config) -> None:
-    """Data that is not at hand is loaded now, which downloads it or says what to put where."""
-    module, _, function = cfg.data._target_.rpartition(".")
-    source = importlib.import_module(module)
-    if source.available(cfg.data.dir):
-        return
-    if cfg.data.dir is not None and not Path(cfg.data.dir).expanduser().is_dir():
-        raise UsageError(f"data.dir={cfg.data.dir} is not a folder; name one, or null to download the data")
-    getattr(source, function)(dir=cfg.data.dir, validation_size=cfg.data.validation_size)
+    """Data that is not at hand is loaded now, which downloads it or says what to put where.
+
+    Files without a pinned digest, such as the user's own, are read through, so that what is wrong with them is said.
+    """
+    source, _ = source_of(cfg.data)
+    if "dir" in cfg.data and not source.available(cfg.data.dir):
+        if cfg.data.dir is not None and not Path(cfg.data.dir).expanduser().is_dir():
+            raise UsageError(f"data.dir={cfg.data.dir} is not a folder; name one, or null to download the data")
+        load(cfg.data)
+    identity(cfg.data)
 
 
 # Whether options go together, from the options alone.
 ACROSS_AXES: tuple[Callable[[Config], None], ...] = (
+    check_real_values,
     check_pixels,
     check_kl,
     check_objective,

@@ -3,6 +3,8 @@
 import math
 from typing import Any
 
+from vae_lab.data.dataset import facts_of
+
 # A resolved configuration: attributes by axis, as in conf/train.yaml.
 Config = Any
 
@@ -12,10 +14,19 @@ def fact(option: Config, name: str, default: Any = None) -> Any:
     return (option.get("facts") or {}).get(name, default)
 
 
+def data_fact(cfg: Config, name: str, default: Any = None) -> Any:
+    """What is known of the data without loading them: stated in the YAML, or found out of settings and files."""
+    return facts_of(cfg.data).get(name, default)
+
+
 def pixel_kind(cfg: Config) -> str:
     """What the model sees: "binary" pixels, grey "levels", or "continuous" ones."""
     kind = fact(cfg.binarization, "pixels")
-    return "binary" if kind == "levels" and fact(cfg.data, "levels") == 2 else kind
+    if kind != "levels":
+        return kind
+    if data_fact(cfg, "values") is not None:
+        return "continuous"
+    return "binary" if data_fact(cfg, "levels") == 2 else "levels"
 
 
 def bits_offset(cfg: Config) -> float | None:
@@ -25,4 +36,5 @@ def bits_offset(cfg: Config) -> float | None:
     """
     if fact(cfg.likelihood, "discrete"):
         return None if cfg.likelihood.get("allow_grey") and pixel_kind(cfg) != "binary" else 0.0
-    return math.log2(fact(cfg.data, "levels")) if pixel_kind(cfg) == "continuous" else None
+    dequantized = pixel_kind(cfg) == "continuous" and data_fact(cfg, "values") is None
+    return math.log2(data_fact(cfg, "levels")) if dequantized else None

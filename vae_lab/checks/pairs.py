@@ -1,11 +1,37 @@
 """Options that cannot go together, by the facts that they state."""
 
-from vae_lab.checks.facts import Config, fact, pixel_kind
+from vae_lab.checks.facts import Config, data_fact, fact, pixel_kind
 from vae_lab.errors import UsageError
+
+NEED_VALUES = ("likelihood", "prior")  # axes whose options may state the fact needs_unit_interval
+
+
+def check_real_values(cfg: Config) -> None:
+    values = data_fact(cfg, "values")
+    if values is None:
+        return
+    pixels = fact(cfg.binarization, "pixels")
+    if pixels == "continuous" or (pixels == "binary" and values == "real"):
+        needs = "whole grey levels" if pixels == "continuous" else "values in [0, 1]"
+        raise UsageError(
+            f"binarization={cfg.binarization.name} needs {needs}, and data={cfg.data.name} has real ones; "
+            "use binarization=none"
+        )
+    if values == "unit":
+        return
+    in_unit_interval = {f"{axis}={cfg[axis].name}": fact(cfg[axis], "needs_unit_interval") for axis in NEED_VALUES}
+    in_unit_interval["likelihood.loc_activation=sigmoid"] = cfg.likelihood.get("loc_activation") == "sigmoid"
+    for option, needed in in_unit_interval.items():
+        if needed:
+            raise UsageError(
+                f"{option} needs pixels in [0, 1], and data={cfg.data.name} has real values of any size; "
+                "use likelihood=normal or laplace with likelihood.loc_activation=linear, and another prior than vamp"
+            )
 
 
 def check_pixels(cfg: Config) -> None:
-    if fact(cfg.data, "levels") == 2 and cfg.binarization.name != "none":
+    binary = data_fact(cfg, "levels") == 2 and data_fact(cfg, "values") is None
+    if binary and cfg.binarization.name != "none":
         raise UsageError(
             f"binarization={cfg.binarization.name} has nothing to do on data={cfg.data.name}, which is binary already; "
             "use binarization=none"
@@ -19,6 +45,11 @@ def check_pixels(cfg: Config) -> None:
             "cross-entropy."
         )
     if "levels" in fact(cfg.likelihood, "takes", []) and pixel_kind(cfg) == "continuous":
+        if data_fact(cfg, "values") is not None:
+            raise UsageError(
+                f"likelihood={cfg.likelihood.name} scores grey levels, and data={cfg.data.name} has real values; "
+                "use likelihood=normal or laplace"
+            )
         raise UsageError(
             f"likelihood={cfg.likelihood.name} scores grey levels, and binarization={cfg.binarization.name} leaves "
             "none; use binarization=none"

@@ -2,28 +2,25 @@
 
 from typing import Any
 
-from vae_lab.checks.facts import Config, fact
+from vae_lab.checks.facts import Config, data_fact, fact
 from vae_lab.errors import UsageError
 from vae_lab.layers.conv_sizes import layer_sizes
 
 
 def check_rows(cfg: Config) -> None:
-    held_out = cfg.data.validation_size
-    if (own := fact(cfg.data, "validation_rows")) is not None:
-        training_rows = fact(cfg.data, "training_rows")
-        if held_out not in (0, own):
+    held_out = cfg.data.get("validation_size")
+    training_rows, own = data_fact(cfg, "training_rows"), data_fact(cfg, "validation_rows")
+    if own is None:
+        if training_rows <= held_out:
             raise UsageError(
-                f"data.validation_size={held_out}: data={cfg.data.name} has a validation file of its own; "
-                f"use {own}, or 0 to leave it out"
+                f"data.validation_size={held_out} leaves no training rows: data={cfg.data.name} has {training_rows}"
             )
-    elif (rows := fact(cfg.data, "training_rows")) is not None:
-        training_rows = rows - held_out
-        if training_rows < 1:
-            raise UsageError(
-                f"data.validation_size={held_out} leaves no training rows: data={cfg.data.name} has {rows}"
-            )
-    else:
-        return
+        training_rows -= held_out
+    elif held_out not in (None, 0, own):
+        raise UsageError(
+            f"data.validation_size={held_out}: data={cfg.data.name} has a validation file of its own; "
+            f"use {own}, or 0 to leave it out"
+        )
     if cfg.training.batch_size > training_rows:
         raise UsageError(
             f"training.batch_size={cfg.training.batch_size} is more than the {training_rows} training rows of "
@@ -32,18 +29,18 @@ def check_rows(cfg: Config) -> None:
 
 
 def check_validation(cfg: Config) -> None:
-    if cfg.data.validation_size:
+    setting = "validation_size" if "validation_size" in cfg.data else "validation_fraction"
+    if cfg.data.validation_size if setting == "validation_size" else data_fact(cfg, "validation_rows"):
         return
+    none = f"data.{setting}={cfg.data[setting]} leaves none"
     if cfg.training.select == "best":
-        raise UsageError("training.select=best compares by val/elbo, and data.validation_size=0 leaves none; use last")
+        raise UsageError(f"training.select=best compares by val/elbo, and {none}; use last")
     if cfg.training.early_stopping.patience is not None:
-        raise UsageError(
-            "training.early_stopping.patience watches val/elbo, and data.validation_size=0 leaves none; set it to null"
-        )
+        raise UsageError(f"training.early_stopping.patience watches val/elbo, and {none}; set it to null")
 
 
 def check_sizes(cfg: Config) -> None:
-    image_shape, grid = fact(cfg.data, "image_shape"), None
+    image_shape, grid = data_fact(cfg, "image_shape"), None
     if fact(cfg.decoder, "spatial_latent") and not fact(cfg.encoder, "spatial_latent"):
         raise UsageError(
             f"decoder={cfg.decoder.name} takes latents on a grid, and encoder={cfg.encoder.name} keeps none; "
@@ -53,8 +50,6 @@ def check_sizes(cfg: Config) -> None:
         check_stages(cfg.encoder, "encoder")
     if "blocks" in cfg.decoder:
         check_stages(cfg.decoder, "decoder")
-    if image_shape is None:
-        return
     if "kernels" in cfg.encoder:
         layers = len(cfg.encoder.filters)
         with_layers(cfg.encoder, "encoder", layers)

@@ -12,6 +12,7 @@ MAY_BE_NULL = {
     "optimizer.clipnorm",
     "optimizer.global_clipnorm",
     "estimator.cycle_epochs",
+    "data.split_seed",
 }
 # Keras's names; anything else of Keras can be given as {class_name: ..., config: {...}}.
 ACTIVATIONS = (
@@ -64,6 +65,7 @@ def check_counts(cfg: Config) -> None:
         "evaluation.importance_samples": 1,
         "evaluation.images_every": 0,
         "data.validation_size": 0,
+        "data.split_seed": 0,
         "training.early_stopping.patience": 0,
         "training.early_stopping.start_from_epoch": 0,
         "seed": 0,
@@ -74,8 +76,10 @@ def check_counts(cfg: Config) -> None:
                 continue
             if not isinstance(value, int) or isinstance(value, bool) or value < least:
                 raise UsageError(f"{key}={_shown(value)} must be a whole number of at least {least}")
-    if cfg.seed >= 2**31:
-        raise UsageError(f"seed={cfg.seed} must be below 2^31")
+    for key in ("seed", "data.split_seed"):
+        for value in _set(cfg, key):
+            if value is not None and value >= 2**31:
+                raise UsageError(f"{key}={value} must be below 2^31")
     for part in ("encoder", "decoder", "posterior", "prior"):
         for hidden in _set(cfg, f"{part}.hidden"):
             listed = isinstance(hidden, Sequence) and not isinstance(hidden, str)
@@ -108,6 +112,10 @@ def check_numbers(cfg: Config) -> None:
         for value in _set(cfg, key):
             if not (isinstance(value, int | float) and 0 <= value < math.inf):
                 raise UsageError(f"{key}={_shown(value)} must be a number of at least 0")
+    for key in ("data.validation_fraction", "data.test_fraction"):
+        for value in _set(cfg, key):
+            if not (isinstance(value, int | float) and 0 <= value < 1):
+                raise UsageError(f"{key}={_shown(value)} must be a number from 0 to below 1")
     if cfg.likelihood.get("scale") in ("shared", "per_pixel"):
         if cfg.likelihood.initial_scale <= cfg.likelihood.scale_floor:
             raise UsageError(

@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from vae_lab.data.dataset import Dataset, Split, pixels_sha256, require_sha256
+from vae_lab.data.download import KERAS_CACHE, download
+from vae_lab.data.npz import BROKEN
 from vae_lab.errors import UsageError
 
 SHA256 = "07ad6da6ba6894a550cb68ae290ff3deb006a01f6b6ce1b3123edec502f1fce8"
@@ -38,19 +40,29 @@ def read_amat(path: Path) -> np.ndarray:
 def read_packed(path: Path) -> dict[str, np.ndarray]:
     """Reads the npz with 98 packed bytes a row; uint8 [N, 784] by split."""
     try:
-        with np.load(path, allow_pickle=False) as packed:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as packed:
             return {split: np.unpackbits(packed[split], axis=1, count=784) for split in ROWS}
-    except (OSError, ValueError, KeyError) as error:
+    except BROKEN as error:
         raise UsageError(f"{path} is not an npz with packed arrays train, valid and test ({error})") from error
 
 
 def available(dir: str | None) -> bool:
     """Whether the data can be had without a download."""
-    if dir is not None:
-        here = Path(dir).expanduser() / "binarized_mnist"
-        if (here / PACKED).is_file() or all((here / amat(split)).is_file() for split in ROWS):
-            return True
-    return all((Path("~/.keras/datasets").expanduser() / amat(split)).is_file() for split in ROWS)
+    if dir is not None and in_folder(Path(dir).expanduser()):
+        return True
+    return all((KERAS_CACHE / amat(split)).is_file() for split in ROWS)
+
+
+def in_folder(dir: Path) -> bool:
+    """Whether the packed npz or the three .amat files are in `dir`/binarized_mnist."""
+    here = dir / "binarized_mnist"
+    return (here / PACKED).is_file() or all((here / amat(split)).is_file() for split in ROWS)
+
+
+def fetch(dir: Path) -> None:
+    """Downloads the three .amat files into `dir`/binarized_mnist."""
+    for split in ROWS:
+        download_amat(split, str(dir), dir)
 
 
 def load(dir: str | None, validation_size: int) -> Dataset:
@@ -62,23 +74,15 @@ def load(dir: str | None, validation_size: int) -> Dataset:
     here = Path(dir).expanduser() / "binarized_mnist" if dir is not None else None
     if here is not None and (here / PACKED).is_file():
         source, files = str(here), read_packed(here / PACKED)
-    elif here is not None and all((here / amat(split)).is_file() for split in ROWS):
+    elif here is not None and in_folder(here.parent):
         source, files = str(here), {split: read_amat(here / amat(split)) for split in ROWS}
     else:
-        source, files = ORIGIN, {split: read_amat(download(split, dir)) for split in ROWS}
+        source, files = ORIGIN, {split: read_amat(download_amat(split, dir)) for split in ROWS}
     digest = require_sha256("binarized_mnist", source, pixels_sha256(*files.values()), SHA256)
     train, val, test = (Split(rows.reshape(-1, 28, 28, 1)) for rows in files.values())
     return Dataset("binarized_mnist", 2, digest, source, train, val if validation_size else val[:0], test)
 
 
-def download(split: str, dir: str | None) -> Path:
-    """Larochelle's text file of a split, in Keras's cache."""
-    import keras
-
-    try:
-        return Path(keras.utils.get_file(amat(split), ORIGIN + amat(split), file_hash=AMAT_SHA256[split]))
-    except Exception as error:  # Keras wraps whatever the network does in a bare Exception
-        raise UsageError(
-            f"data=binarized_mnist: no files in data.dir={dir}, and the download failed ({str(error)[:100]}).\n"
-            f"Put {PACKED}, or {', '.join(map(amat, ROWS))}, into {dir or '<data.dir>'}/binarized_mnist."
-        ) from error
+def download_amat(split: str, dir: str | None, into: Path | None = None) -> Path:
+    """Larochelle's text file of a split, in Keras's cache or in `into`/binarized_mnist."""
+    return download("binarized_mnist", dir, amat(split), ORIGIN + amat(split), AMAT_SHA256[split], into)

@@ -1,7 +1,23 @@
-"""What every data set is, and how its rows are split and pinned."""
+"""What every data set is, how its rows are split and pinned, and how an option of `conf/data/` becomes one.
+
+An option's `_target_` is the `load` of a module of this package. Beside it the module may have
+
+- `SHA256`: the pinned digest of its pixels;
+- `facts(**settings)`: those facts that depend on settings or files, found without reading all pixels;
+- `files(**settings)`: the files that `load` reads, where no digest is pinned;
+- `available(dir)`, where it has the setting `dir`: whether `load` will find its files without a download;
+- `in_folder(dir)` and `fetch(dir)`: whether its files are in that folder, and a download to there.
+
+None of them imports TensorFlow, but for downloads, which are Keras's.
+"""
 
 import hashlib
+import importlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from types import ModuleType
+from typing import Any
 
 import numpy as np
 
@@ -10,7 +26,7 @@ from vae_lab.errors import UsageError
 
 @dataclass(frozen=True)
 class Split:
-    """Rows that belong together: pixels uint8 [N,H,W,C] and, where known, labels [N]."""
+    """Rows that belong together: pixels [N,H,W,C], uint8 or, real values, float32; where known, labels [N]."""
 
     pixels: np.ndarray
     labels: np.ndarray | None = None
@@ -24,11 +40,11 @@ class Split:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Three splits that never overlap; pixels are the integers 0 .. levels - 1."""
+    """Three splits that never overlap; pixels are the integers 0 .. levels - 1, or real values with `levels` 2."""
 
     name: str
     levels: int
-    sha256: str  # of all pixels, train, val and test in the files' order
+    sha256: str  # of all pixels as they are in the files, whatever the splits
     source: str  # where the files were found
     train: Split
     val: Split
@@ -40,9 +56,14 @@ class Dataset:
         return {name: split for name, split in named.items() if len(split)}
 
 
-def hold_out(training_file: Split, rows: int) -> tuple[Split, Split]:
-    """The training file without its last `rows` rows, and those rows."""
+def hold_out(training_file: Split, rows: int, split_seed: int | None = None) -> tuple[Split, Split]:
+    """The training file without its last `rows` rows, and those rows; all of them in the random order of a seed."""
     cut = len(training_file) - rows
+    if split_seed is not None:
+        # RandomState, because its stream is frozen: a newer numpy must not move rows from one split to another.
+        order = np.random.RandomState(split_seed).permutation(len(training_file))
+        labels = None if training_file.labels is None else training_file.labels[order]
+        training_file = Split(training_file.pixels[order], labels)
     return training_file[:cut], training_file[cut:]
 
 
@@ -66,3 +87,64 @@ def require_sha256(name: str, source: str, found: str, pinned: str) -> str:
             "remove these files and get the original ones"
         )
     return found
+
+
+def source_of(option: Mapping[str, Any]) -> tuple[ModuleType, dict[str, Any]]:
+    """The module of a data option, and the settings that its functions take."""
+    settings = {key: value for key, value in option.items() if key not in ("name", "_target_", "facts")}
+    for key, value in settings.items():
+        if isinstance(value, Sequence) and not isinstance(value, str):
+            settings[key] = tuple(value)
+    return importlib.import_module(option["_target_"].rpartition(".")[0]), settings
+
+
+def facts_of(option: Mapping[str, Any]) -> dict[str, Any]:
+    """What the option's YAML states, and what its module finds out about its settings and files.
+
+    `image_shape` [H,W,C]; `levels`; `training_rows`, with those that `validation_size` holds out of them, if it does;
+    `validation_rows`, where they are no part of these; `values`, of pixels that are no integers: "unit", all in
+    [0, 1], or "real".
+
+    Raises:
+      UsageError: when settings or files are not as they must be.
+    """
+    stated = dict(option.get("facts") or {})
+    source, settings = source_of(option)
+    return stated | source.facts(**settings) if hasattr(source, "facts") else stated
+
+
+def load(option: Mapping[str, Any]) -> Dataset:
+    """The data set of an option; the last two stay in memory, until their files change.
+
+    Raises:
+      UsageError: when files are missing or are not what they must be.
+    """
+    return _load(*_key(option))
+
+
+def identity(option: Mapping[str, Any]) -> str:
+    """`load(option).sha256`, without reading anything where it is pinned, and reading unchanged files once.
+
+    Raises:
+      UsageError: when files are missing or are not what they must be.
+    """
+    source, _ = source_of(option)
+    return source.SHA256 if hasattr(source, "SHA256") else _identity(*_key(option))
+
+
+def _key(option: Mapping[str, Any]) -> tuple:
+    """What a data set depends on: where its loader is, its settings, and the state of the files that it reads."""
+    source, settings = source_of(option)
+    files = source.files(**settings) if hasattr(source, "files") else ()
+    states = tuple((str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files)
+    return source, tuple(settings.items()), states
+
+
+@lru_cache(maxsize=2)
+def _load(source: ModuleType, settings: tuple, states: tuple) -> Dataset:
+    return source.load(**dict(settings))
+
+
+@lru_cache(maxsize=256)
+def _identity(source: ModuleType, settings: tuple, states: tuple) -> str:
+    return _load(source, settings, states).sha256

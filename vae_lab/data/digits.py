@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from vae_lab.data.dataset import Dataset, Split, hold_out, pixels_sha256
+from vae_lab.data.dataset import Dataset, Split, hold_out, pixels_sha256, require_sha256
 
+SHA256 = "8f26b2bd9d135c256808f68f14fdabddde6d9c7f869ae419704b051f0f14b3b3"
 TEST_ROWS = 360
 
 
@@ -21,4 +22,5 @@ def load(dir: str | None, validation_size: int) -> Dataset:
     everything = Split(pixels, digits.target.astype(np.uint8))
     training_file, test = hold_out(everything, TEST_ROWS)
     train, val = hold_out(training_file, validation_size)
-    return Dataset("digits", 17, pixels_sha256(pixels), "scikit-learn", train, val, test)
+    digest = require_sha256("digits", "scikit-learn", pixels_sha256(pixels), SHA256)
+    return Dataset("digits", 17, digest, "scikit-learn", train, val, test)

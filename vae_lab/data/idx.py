@@ -4,14 +4,17 @@ import gzip
 import math
 import struct
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from vae_lab.data.dataset import Dataset, Split, hold_out, pixels_sha256, require_sha256
+from vae_lab.data.download import KERAS_CACHE, no_data
 from vae_lab.errors import UsageError
 
+SIZE = (28, 28)
 FILES = (
     "train-images-idx3-ubyte.gz",
     "train-labels-idx1-ubyte.gz",
@@ -51,15 +54,34 @@ def local_files(name: str, directory: str | None) -> list[Path] | None:
 def available(name: str, directory: str | None) -> bool:
     """Whether `load` will find the data without a download."""
     archive = {"mnist": "mnist.npz", "fashion_mnist": f"fashion-mnist/{FILES[0]}"}[name]
-    return local_files(name, directory) is not None or (keras_cache() / archive).is_file()
+    return local_files(name, directory) is not None or (KERAS_CACHE / archive).is_file()
 
 
-def keras_cache() -> Path:
-    """Where Keras keeps what it has downloaded."""
-    return Path("~/.keras/datasets").expanduser()
+def facts(pad_to: Sequence[int] | None) -> dict[str, Any]:
+    """The shape of padded images.
+
+    Raises:
+      UsageError: when `pad_to` is no height and width that hold the images.
+    """
+    if pad_to is None:
+        return {}
+    listed = isinstance(pad_to, Sequence) and not isinstance(pad_to, str)
+    whole = listed and len(pad_to) == 2 and all(isinstance(n, int) for n in pad_to)
+    if not whole or pad_to[0] < SIZE[0] or pad_to[1] < SIZE[1]:
+        given = list(pad_to) if listed else pad_to
+        raise UsageError(f"data.pad_to={given} must be a height and a width of at least 28, such as [32,32]")
+    return {"image_shape": [*pad_to, 1]}
 
 
-def load(name: str, directory: str | None, validation_size: int, sha256: str) -> Dataset:
+def padded(pixels: np.ndarray, size: Sequence[int]) -> np.ndarray:
+    """pixels [N,h,w] -> [N,*size], zeros around; what is over of an odd difference is below and on the right."""
+    over = [wanted - present for wanted, present in zip(size, pixels.shape[1:], strict=True)]
+    return np.pad(pixels, ((0, 0), *((n // 2, n - n // 2) for n in over)))
+
+
+def load(
+    name: str, directory: str | None, validation_size: int, sha256: str, pad_to: Sequence[int] | None = None
+) -> Dataset:
     """Loads a data set from local files, else by Keras's own loader.
 
     Raises:
@@ -74,7 +96,8 @@ def load(name: str, directory: str | None, validation_size: int, sha256: str) ->
         source = f"keras.datasets.{name}"
         train, test = (Split(*arrays) for arrays in download(name, directory))
     digest = require_sha256(name, source, pixels_sha256(train.pixels, test.pixels), sha256)
-    train, test = (Split(split.pixels[..., None], split.labels) for split in (train, test))
+    size = SIZE if pad_to is None else pad_to
+    train, test = (Split(padded(split.pixels, size)[..., None], split.labels) for split in (train, test))
     train, val = hold_out(train, validation_size)
     return Dataset(name, 256, digest, source, train, val, test)
 
@@ -86,8 +109,20 @@ def download(name: str, directory: str | None) -> Any:
     try:
         return getattr(keras.datasets, name).load_data()
     except Exception as error:  # Keras wraps whatever the network does in a bare Exception
-        where = f"{directory}/{name}" if directory else f"<data.dir>/{name}, and set data.dir or VAE_LAB_DATA"
-        raise UsageError(
-            f"data={name}: no files in data.dir={directory}, and the download failed ({str(error)[:100]}).\n"
-            f"Put {', '.join(FILES)} into {where}."
-        ) from error
+        raise no_data(name, directory, ", ".join(FILES), error) from error
+
+
+def fetch(name: str, directory: Path) -> None:
+    """Writes what Keras's loader downloads as the four files of `directory`/`name`."""
+    train, test = download(name, str(directory))
+    (directory / name).mkdir(parents=True, exist_ok=True)
+    for file, array in zip(FILES, (*train, *test), strict=True):
+        write_idx(directory / name / file, array)
+
+
+def write_idx(path: Path, array: np.ndarray) -> None:
+    """Writes unsigned bytes as a gzipped IDX file; a file of that name is whole or not there."""
+    header = b"\0\0\x08" + bytes([array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape)
+    part = path.with_suffix(".part")
+    part.write_bytes(gzip.compress(header + np.ascontiguousarray(array, np.uint8).tobytes(), compresslevel=6, mtime=0))
+    part.replace(path)
