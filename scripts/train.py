@@ -13,6 +13,7 @@ from hydra.core.hydra_config import HydraConfig
 
 from vae_lab.compose import CONF
 from vae_lab.errors import UsageError
+from vae_lab.sweep.claim import Claimed
 from vae_lab.sweep.job import run_job
 
 
@@ -21,7 +22,7 @@ def main(cfg):
     job = HydraConfig.get()
     sweeping = job.mode == hydra.types.RunMode.MULTIRUN
     try:
-        return run_job(cfg, job.job.num if sweeping else 0, list(job.overrides.task), dict(job.runtime.choices))
+        return run_job(cfg, list(job.overrides.task), dict(job.runtime.choices))
     except KeyboardInterrupt:
         if sweeping:
             raise
@@ -31,6 +32,11 @@ def main(cfg):
             raise
         print(error, file=sys.stderr)
         sys.exit(2)
+    except Claimed as error:
+        if sweeping:
+            raise
+        print(f"{error}; its result will be in MLflow", file=sys.stderr)
+        sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -52,7 +52,8 @@ class Fit:
         arrays, state = checkpoint
         program.trainer.set_weights([arrays[name] for name in sorted(arrays) if name.startswith("weight/")])
         record.waiting = state.pop("waiting")
-        position = Position(*state.pop("position"), arrays["sums"])
+        epoch, done = state.pop("position")
+        position = Position(epoch, done, arrays["sums"])
         best = [arrays[name] for name in sorted(arrays) if name.startswith("best/")]
         del state["run_id"]
         return cls(**state, position=position, best_weights=best or None)

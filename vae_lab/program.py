@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
 from vae_lab import compose
 from vae_lab.checks.facts import fact
@@ -71,7 +70,8 @@ def binarize(dataset: Dataset, binarization: Any) -> Pixels:
 
 def jit_evaluation(cfg: Any, pixels: Pixels) -> bool:
     """Whether XLA compiles the evaluation too, which costs seconds: where there is enough of it to earn them."""
-    return resolve_jit(compose.plain(cfg)) and len(pixels.fixed["test"][0]) * cfg.evaluation.importance_samples >= DECODINGS_TO_COMPILE
+    decodings = len(pixels.fixed["test"][0]) * cfg.evaluation.importance_samples
+    return resolve_jit(compose.plain(cfg)) and decodings >= DECODINGS_TO_COMPILE
 
 
 def has_closed_form_kl(cfg: Any) -> bool:

@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from vae_lab import compose
 from vae_lab.checkpoint import Checkpoints
 from vae_lab.checks.facts import bits_offset
@@ -22,6 +20,7 @@ from vae_lab.tracking.store import Store, open_store
 
 WEIGHTS = "model/model.weights.h5"
 CONFIG = "config.yaml"
+
 
 def store_of(cfg: Any) -> Store:
     """The MLflow store of a configuration."""
@@ -48,22 +47,52 @@ def run(
     if run_id is None:
         checkpoints.clear()
     with TrackedRun(store, name, provenance() | tags, cfg.sweep.parent, run_id) as record:
-        described = compose.plain(cfg)
-        record.params(compose.flat({key: described[key] for key in described if key not in compose.NOT_OF_THE_MODEL}))
-        record.text(compose.to_yaml(cfg), CONFIG)
-        dataset = load_dataset(cfg)
-        record.dataset(dataset.name, dataset.sha256, dataset.source)
-        record.tag({"vae_lab.data_sha256": dataset.sha256})
-        binarization = compose.make_binarization(cfg)
-        pixels = binarize(dataset, binarization)
-        program = program_for(cfg, pixels, binarization)
+        log_setting(cfg, record)
+        pixels, program = prepared(cfg, record)
         state = fit(cfg, program, pixels, record, checkpoints, on_progress)
         if not state.metrics:
             state.metrics = evaluate(cfg, program, pixels, record, state.selected)
             log_weights(program.model, record)
+            record.tag({"vae_lab.epoch": str(state.selected)})
             state.save(checkpoints, program, record)
     checkpoints.clear()
     return state.metrics
+
+
+def evaluate_again(cfg: Any, name: str, tags: dict[str, str], trained: RunRecord) -> dict[str, float]:
+    """Evaluates the weights of a finished run of the same training, as a run of its own.
+
+    Args:
+      cfg, name, tags: as of `run`.
+      trained: the run whose weights are taken.
+    """
+    store = store_of(cfg)
+    tags = tags | {"vae_lab.trained_by": trained.run_id}
+    with TrackedRun(store, name, provenance() | tags, cfg.sweep.parent) as record:
+        log_setting(cfg, record)
+        pixels, program = prepared(cfg, record)
+        with tempfile.TemporaryDirectory() as folder:
+            program.model.load_weights(fetch_artifact(store, trained.run_id, WEIGHTS, folder))
+        metrics = evaluate(cfg, program, pixels, record, int(trained.tags["vae_lab.epoch"]))
+        log_weights(program.model, record)
+    return metrics
+
+
+def log_setting(cfg: Any, record: TrackedRun) -> None:
+    """Logs the configuration."""
+    described = compose.plain(cfg)
+    record.params(compose.flat({key: described[key] for key in described if key not in compose.NOT_OF_THE_MODEL}))
+    record.text(compose.to_yaml(cfg), CONFIG)
+
+
+def prepared(cfg: Any, record: TrackedRun) -> tuple[Pixels, Program]:
+    """Loads and logs the data, and gives them with the program of the configuration."""
+    dataset = load_dataset(cfg)
+    record.dataset(dataset.name, dataset.sha256, dataset.source)
+    record.tag({"vae_lab.data_sha256": dataset.sha256})
+    binarization = compose.make_binarization(cfg)
+    pixels = binarize(dataset, binarization)
+    return pixels, program_for(cfg, pixels, binarization)
 
 
 def log_weights(model: Any, record: TrackedRun) -> None:

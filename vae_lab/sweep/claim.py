@@ -20,8 +20,10 @@ def claims_folder(tracking_uri: str, outputs: str) -> Path:
 class Claim:
     """A file lock named by what is claimed. The system gives it back when its owner dies, however it dies."""
 
-    def __init__(self, folder: Path, key: str):
+    def __init__(self, folder: Path, key: str, patience: float = 0.0):
+        """`patience`: how many seconds to wait for another process."""
         self._lock = FileLock(folder / f"{key}.lock")
+        self._patience = patience
 
     def __enter__(self) -> "Claim":
         """Takes the claim.
@@ -31,7 +33,7 @@ class Claim:
         """
         Path(self._lock.lock_file).parent.mkdir(parents=True, exist_ok=True)
         try:
-            self._lock.acquire(timeout=0)
+            self._lock.acquire(timeout=self._patience)
         except Timeout:
             raise Claimed("another process works on this job") from None
         return self

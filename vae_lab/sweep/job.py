@@ -1,6 +1,7 @@
 """One job, alone or of a sweep: what Hydra calls. It does what is missing, and nothing twice."""
 
 import json
+import pickle
 import signal
 import sys
 import threading
@@ -9,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from vae_lab import compose
+from vae_lab.checkpoint import Checkpoints
 from vae_lab.checks import check
 from vae_lab.errors import UsageError
 from vae_lab.identity import hashes_of
-from vae_lab.sweep.claim import Claim, claims_folder
+from vae_lab.sweep.claim import Claim, Claimed, claims_folder
 from vae_lab.sweep.progress import Progress
 from vae_lab.tracking.records import RunRecord, failures_since, runs_tagged
 from vae_lab.tracking.run import is_worked_on
@@ -51,7 +53,7 @@ def job_tags(cfg: Any, overrides: list[str], choices: Mapping[str, str | None]) 
     if choices.get("experiment"):
         tags["vae_lab.experiment"] = Path(str(choices["experiment"])).name
     if cfg.sweep.parent is not None:
-        tags["vae_lab.sweep"] = cfg.sweep.parent
+        tags |= {"vae_lab.sweep": cfg.sweep.parent, "vae_lab.sweep_started": str(cfg.sweep.started)}
     return tags | hashes_of(compose.plain(cfg))
 
 
@@ -66,7 +68,7 @@ def single_name(overrides: list[str], seed: int) -> str:
     return "-".join([*told, f"s{seed}"])
 
 
-def run_job(cfg: Any, number: int, overrides: list[str], choices: Mapping[str, str | None]) -> float:
+def run_job(cfg: Any, overrides: list[str], choices: Mapping[str, str | None]) -> float:
     """Brings one configuration to a finished run; returns its test ELBO, which sweepers maximize.
 
     A run of the same training and evaluation that has finished is not done again, unless `sweep.repeat=all`; one that
@@ -78,30 +80,26 @@ def run_job(cfg: Any, number: int, overrides: list[str], choices: Mapping[str, s
       Skipped: where the sweep has failed too often, or the job has taken down its process too often.
     """
     check(cfg)
+    check_sweep(cfg)
     if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # a worker that is told to stop
     tags = job_tags(cfg, overrides, choices)
     name = cfg.sweep.run_name or single_name(overrides, cfg.seed)
     store = open_store(cfg.tracking.uri, cfg.tracking.experiment_name, cfg.tracking.artifacts)
-    progress = Progress(name, number, cfg.sweep.total, cfg.training.epochs, cfg.sweep.started)
+    progress = Progress(name, cfg.sweep.number, cfg.sweep.total, cfg.training.epochs, cfg.sweep.started)
     with Claim(claims_folder(cfg.tracking.uri, cfg.paths.outputs), tags["vae_lab.evaluation"]):
         known = runs_tagged(store, "vae_lab.evaluation", tags["vae_lab.evaluation"])
         if cfg.sweep.repeat == "missing" and (done := [record for record in known if record.status == "FINISHED"]):
             progress.done_before(done[-1].metrics)
             return done[-1].metrics["test/elbo"]
         stop_after_failures(cfg, store)
-        begun = None if cfg.sweep.repeat == "all" else unfinished(known)
-        attempt = int(begun.tags.get("vae_lab.attempt", "1")) + 1 if begun else 1
-        if begun and attempt > MOST_ATTEMPTS and cfg.sweep.parent == begun.tags.get("vae_lab.sweep"):
-            raise Skipped(f"it has taken down its process {attempt - 1} times (out of memory?); see run {begun.run_id}")
+        begun = None if cfg.sweep.repeat == "all" else unfinished(known, has_checkpoint(cfg, tags))
+        tags["vae_lab.attempts"] = str(attempts(cfg, begun))
         progress.starts(begun is not None)
-        tags["vae_lab.attempt"] = str(attempt)
         return work(cfg, name, tags, progress, begun, store)
 
 
-def work(
-    cfg: Any, name: str, tags: dict[str, str], progress: Progress, begun: RunRecord | None, store: Store
-) -> float:
+def work(cfg: Any, name: str, tags: dict[str, str], progress: Progress, begun: RunRecord | None, store: Store) -> float:
     """Trains and evaluates, or only evaluates where the same training has finished."""
     from vae_lab.run import evaluate_again, run  # imports TensorFlow: not before the checks are over
 
@@ -114,23 +112,51 @@ def work(
             metrics = run(cfg, name, tags, progress, begun.run_id if begun else None)
     except BaseException as error:
         progress.failed(error)
+        if isinstance(error, Exception) and not can_be_sent(error):
+            raise RuntimeError(f"{type(error).__name__}: {error}") from None
         raise
     progress.finished(metrics)
     return metrics["test/elbo"]
 
 
-def unfinished(known: list[RunRecord]) -> RunRecord | None:
-    """The newest run that was cut off and that no other machine works on.
+def can_be_sent(error: Exception) -> bool:
+    """Whether an exception reaches the process that launched this one; TensorFlow's do not."""
+    try:
+        return type(pickle.loads(pickle.dumps(error))) is type(error)
+    except Exception:
+        return False
+
+
+def has_checkpoint(cfg: Any, tags: Mapping[str, str]) -> bool:
+    """Whether there is something to go on from."""
+    return bool(Checkpoints(Path(cfg.paths.checkpoints) / tags["vae_lab.evaluation"]).files())
+
+
+def unfinished(known: list[RunRecord], has_checkpoint: bool) -> RunRecord | None:
+    """The newest run that was cut off; one that failed only where it has left a checkpoint.
 
     Raises:
       Claimed: where another machine works on it.
     """
-    from vae_lab.sweep.claim import Claimed
-
-    begun = [record for record in known if record.status in ("RUNNING", "KILLED", "FAILED")]
-    if any(record.status == "RUNNING" and is_worked_on(record.tags) for record in begun):
+    if any(record.status == "RUNNING" and is_worked_on(record.tags) for record in known):
         raise Claimed("another machine works on this job")
+    statuses = ("RUNNING", "KILLED", "FAILED") if has_checkpoint else ("RUNNING", "KILLED")
+    begun = [record for record in known if record.status in statuses]
     return begun[-1] if begun else None
+
+
+def attempts(cfg: Any, begun: RunRecord | None) -> int:
+    """How often this start of the sweep has begun the job, this time included.
+
+    Raises:
+      Skipped: where the job's process has died under it too often, out of memory most likely.
+    """
+    if begun is None or begun.status != "RUNNING" or begun.tags.get("vae_lab.sweep_started") != str(cfg.sweep.started):
+        return 1
+    times = int(begun.tags["vae_lab.attempts"])
+    if times >= MOST_ATTEMPTS:
+        raise Skipped(f"its process has died {times} times (out of memory?); its run is {begun.run_id}")
+    return times + 1
 
 
 def stop_after_failures(cfg: Any, store: Store) -> None:

@@ -1,5 +1,6 @@
-"""A sweep from plan to table."""
+"""A sweep from plan to table. What is finished is not done again; what was cut off goes on."""
 
+import os
 import shlex
 import sys
 import time
@@ -8,61 +9,27 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.utils import JobStatus
-from hydra.errors import HydraException
-from omegaconf import OmegaConf
-from rich.console import Console
-from rich.table import Table as ScreenTable
 
-from vae_lab.checks import check
 from vae_lab.compose import plain
 from vae_lab.errors import UsageError
-from vae_lab.identity import run_hashes
-from vae_lab.sweep.plan import Job, plan, to_override
+from vae_lab.sweep.checked import CheckedJob, checked_plan
+from vae_lab.sweep.claim import Claimed, claims_folder
+from vae_lab.sweep.job import check_sweep
+from vae_lab.sweep.plan import to_override
 from vae_lab.sweep.progress import duration
+from vae_lab.sweep.screen import show_plan, show_table
 
+SECONDS_BETWEEN_LOOKS = 3.0
 
-def checked_plan(
-    study: Mapping[str, Any] | None,
-    given: Mapping[str, Sequence[str]],
-    compose: Callable[[Sequence[str]], Any],
-) -> list[Job]:
-    """The jobs of a sweep, each composed and checked.
-
-    Raises:
-      UsageError: naming the first job that cannot run, or two that would be the same run.
-    """
-    jobs = plan(study, given)
-    seen: dict[str, str] = {}
-    for job in jobs:
-        try:
-            cfg = compose(job.overrides)
-            check(cfg)
-        except UsageError as error:
-            raise UsageError(f"{error}\n(in job {job.name}, one of {len(jobs)}; nothing has been started)") from None
-        except HydraException as error:
-            raise UsageError(f"job {job.name}: {error}") from None
-        content = plain(without_hydra(cfg))
-        identity = run_hashes(content, "", content["training"]["jit"], 0)["vae_lab.evaluation"]
-        if identity in seen:
-            raise UsageError(
-                f"jobs {seen[identity]} and {job.name} are the same run; an option on the command line has "
-                "overridden what made them differ"
-            )
-        seen[identity] = job.name
-    return jobs
-
-
-def without_hydra(cfg: Any) -> Any:
-    """A composed configuration without Hydra's own node."""
-    return OmegaConf.masked_copy(cfg, [key for key in cfg if key != "hydra"])
+Launch = Callable[[list[list[str]]], Sequence[Any]]
 
 
 def multirun(
     config: Any,
     given: Mapping[str, Sequence[str]],
     compose: Callable[[Sequence[str]], Any],
-    launch: Callable[[list[list[str]]], Sequence[Any]],
-) -> list[Any]:
+    launch: Launch,
+) -> None:
     """Plans, checks, runs and reports a sweep; exits with code 1 if a job failed.
 
     Args:
@@ -73,61 +40,103 @@ def multirun(
     """
     study = plain(config.study) if config.study is not None else None
     try:
+        check_sweep(config)
         jobs = checked_plan(study, given, compose)
         print(f"{len(jobs)} jobs, all checked", flush=True)
-        from vae_lab.sweep.parent import SweepRun  # imports the tracker: not before the checks are over
+        from vae_lab.sweep.parent import SweepRun, record_of  # imports the tracker: not before the checks are over
+        from vae_lab.sweep.tidy import close_dead_runs
+        from vae_lab.tracking.store import open_store
 
-        experiment = given.get("experiment", ["sweep"])
-        command = shlex.join(["python", *sys.argv])
-        parent = SweepRun(config, Path(experiment[0]).name, command, jobs)
+        store = open_store(config.tracking.uri, config.tracking.experiment_name, config.tracking.artifacts)
+        records = [record_of(store, job) for job in jobs]
+        if config.sweep.plan:
+            show_plan(jobs, records)
+            return
+        experiment = given.get("experiment", [None])[0]
+        name = Path(experiment).name if experiment else None
+        parent = SweepRun(config, name, shlex.join(["python", *sys.argv]), jobs)
     except UsageError as error:
         print(error, file=sys.stderr)
         sys.exit(2)
 
-    started = time.time()
-    common = {"sweep.parent": parent.run.run_id, "sweep.total": len(jobs), "sweep.started": round(started)}
-    batch = [
-        [
-            *job.overrides,
-            *(
-                to_override(key, value)
-                for key, value in (common | {"sweep.arm": job.arm, "sweep.run_name": job.name}).items()
-            ),
-        ]
-        for job in jobs
-    ]
-    status = "KILLED"
-    failed: list[tuple[Job, Any]] = []
+    share_cores(config.hydra.launcher.get("n_jobs"))
+    left = jobs
+    if config.sweep.repeat == "missing":
+        left = [job for job, record in zip(jobs, records) if record is None or record.status != "FINISHED"]
+    if len(left) < len(jobs):
+        print(f"{len(jobs) - len(left)} of them are done already, {len(left)} to do", flush=True)
+    began = time.time()
+    status, failed = "KILLED", {}
     try:
-        returns = launch(batch)
-        failed = [
-            (job, ret._return_value)
-            for job, ret in zip(jobs, returns, strict=True)
-            if ret.status != JobStatus.COMPLETED
-        ]
+        failed = run_all(left, parent, round(began), launch)
         status = "FAILED" if failed else "FINISHED"
     finally:
+        close_dead_runs(store, claims_folder(config.tracking.uri, config.paths.outputs), parent.run.run_id)
         table = parent.table()
         finished = sum(row.finished for row in table.rows)
         parent.close(table, finished, status)
-        show(table, f"{finished} of {len(jobs)} jobs done in {duration(time.time() - started)}")
-        print(f"\nSee it in MLflow:\n  {parent.store.ui_command()}\nsweep: {parent.run.run_id}")
+        show_table(table, f"{finished} of {len(jobs)} jobs done in {duration(time.time() - began)}")
+        print(f"\nSee it in MLflow:\n  {store.ui_command()}\nsweep: {parent.run.run_id}")
+        if finished < len(jobs):
+            print("The same command again does only what is missing.")
     if failed:
         print(f"\n{len(failed)} of {len(jobs)} jobs failed (each has its traceback in MLflow, artifact error.txt):")
-        for job, reason in failed:
-            print(f"  {job.name}: {type(reason).__name__}: {' '.join(str(reason).split())[:200]}")
+        for name, reason in failed.items():
+            print(f"  {name}: {type(reason).__name__}: {' '.join(str(reason).split())[:200]}")
         sys.exit(1)
-    return list(returns)
 
 
-def show(table: Any, title: str) -> None:
-    """Prints the table."""
-    caption = (
-        "mean ± standard error over seeds, nats per image" if any(row.finished > 1 for row in table.rows) else None
-    )
-    screen = ScreenTable(title=title, title_justify="left", caption=caption)
-    for column in table.header():
-        screen.add_column(column, justify="left" if column == "arm" else "right", no_wrap=True)
-    for line in table.lines():
-        screen.add_row(*line)
-    Console(width=None if sys.stdout.isatty() else 140).print(screen)
+def share_cores(workers: int | None) -> None:
+    """Gives each of several workers its share of the cores, by what TensorFlow reads when it is imported."""
+    if workers is None or workers == 1:
+        return
+    cores = os.cpu_count() or 1
+    share = max(1, cores // (cores if workers < 0 else workers))
+    for name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS"):
+        os.environ.setdefault(name, str(share))
+
+
+def run_all(left: list[CheckedJob], parent: Any, started: int, launch: Launch) -> dict[str, Exception]:
+    """Launches jobs until none is left: again after a worker has died, and those that another process had.
+
+    Returns:
+      By name, why jobs failed.
+    """
+    order = list(dict.fromkeys(job.structure for job in left))
+    left = sorted(left, key=lambda job: order.index(job.structure))  # a worker keeps what it has compiled
+    total = len(left)
+    numbers = {job.name: number for number, job in enumerate(left)}
+    failed: dict[str, Exception] = {}
+    before: list[tuple[str, str, str]] = []
+    while left:
+        batch = [overrides_of(job, numbers[job.name], total, parent.run.run_id, started) for job in left]
+        try:
+            returns = launch(batch)
+        except Exception as error:  # a launcher whose worker was killed gives up all of its jobs
+            now = [(r.run_id, r.status, r.tags.get("vae_lab.attempts", "")) for r in parent.records()]
+            if now == before:
+                raise
+            before = now
+            done = {record.tags["vae_lab.evaluation"] for record in parent.records() if record.status == "FINISHED"}
+            left = [job for job in left if job.evaluation not in done]
+            print(f"a worker has died ({type(error).__name__}); {len(left)} jobs are started again", flush=True)
+            continue
+        waiting = []
+        for job, ret in zip(left, returns, strict=True):
+            if ret.status == JobStatus.COMPLETED:
+                continue
+            if isinstance(ret._return_value, Claimed):
+                waiting.append(job)
+            else:
+                failed[job.name] = ret._return_value
+        if waiting == left:
+            time.sleep(SECONDS_BETWEEN_LOOKS)
+        left = waiting
+    return failed
+
+
+def overrides_of(job: CheckedJob, number: int, total: int, parent: str, started: int) -> list[str]:
+    """A job's overrides, with what it must know of its sweep."""
+    told = {"parent": parent, "number": number, "total": total, "started": started}
+    told |= {"arm": job.arm, "run_name": job.name}
+    return [*job.overrides, *(to_override(f"sweep.{key}", value) for key, value in told.items())]

@@ -1,48 +1,77 @@
 """The parent run of a sweep: its jobs are its children, its table is its artifact."""
 
+import hashlib
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from vae_lab.report.table import Table, table_of
-from vae_lab.sweep.plan import Job
+from vae_lab.sweep.checked import CheckedJob
 from vae_lab.tracking.provenance import provenance
-from vae_lab.tracking.records import children
+from vae_lab.tracking.records import RunRecord, runs_tagged
 from vae_lab.tracking.run import TrackedRun
-from vae_lab.tracking.store import open_store
+from vae_lab.tracking.store import Store, open_store
 
 METRICS = ("test/elbo", "test/log_likelihood", "test/rate", "test/distortion")
+PLAN_TAG = "vae_lab.plan"
+
+
+def plan_hash(jobs: Sequence[CheckedJob]) -> str:
+    """What makes two sweeps the same sweep: the identities of their jobs, under the same names."""
+    content = sorted([job.name, job.evaluation] for job in jobs)
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
+
+
+def record_of(store: Store, job: CheckedJob) -> RunRecord | None:
+    """The run that a job has come to, whichever sweep it was made by: the newest finished one, else the newest."""
+    known = runs_tagged(store, "vae_lab.evaluation", job.evaluation)
+    known.sort(key=lambda record: record.status == "FINISHED")
+    return known[-1] if known else None
 
 
 class SweepRun:
-    """The parent run, open while its jobs run.
+    """The parent run, open while its jobs run. A sweep that is started again goes on in the one it had.
 
     Args:
       cfg: the sweep's own configuration.
-      name: the parent run's name.
+      experiment: the experiment file's name, where there is one: the run's name too.
       command: the command line that repeats the sweep.
       jobs: the plan.
     """
 
-    def __init__(self, cfg: Any, name: str, command: str, jobs: Sequence[Job]):
+    def __init__(self, cfg: Any, experiment: str | None, command: str, jobs: Sequence[CheckedJob]):
         self.jobs = jobs
         first = [cfg.study.metric] if cfg.study and cfg.study.get("metric") else []
         self.metrics = tuple(dict.fromkeys([*first, *METRICS]))
         self.store = open_store(cfg.tracking.uri, cfg.tracking.experiment_name, cfg.tracking.artifacts)
-        question = {"vae_lab.question": cfg.study.question} if cfg.study and cfg.study.get("question") else {}
-        tags = {"vae_lab.kind": "sweep", "vae_lab.command": command, **question}
-        self.run = TrackedRun(self.store, name, provenance() | tags)
-        plan = [{"name": job.name, "arm": job.arm, "overrides": job.overrides} for job in jobs]
+        tags = {"vae_lab.kind": "sweep", "vae_lab.command": command}
+        if experiment:
+            tags["vae_lab.experiment"] = experiment
+        if cfg.study and cfg.study.get("question"):
+            tags["vae_lab.question"] = cfg.study.question
+        tags[PLAN_TAG] = plan_hash(jobs)
+        before = runs_tagged(self.store, PLAN_TAG, tags[PLAN_TAG]) if cfg.sweep.repeat == "missing" else []
+        self.run = TrackedRun(
+            self.store, experiment or "sweep", provenance() | tags, run_id=before[-1].run_id if before else None
+        )
+        plan = [
+            {"name": job.name, "arm": job.arm, "overrides": job.overrides, "evaluation": job.evaluation} for job in jobs
+        ]
         self.run.text(json.dumps(plan, indent=1), "plan.json")
+
+    def records(self) -> list[RunRecord]:
+        """The runs that the jobs have come to, under the jobs' own arms, in the plan's order."""
+        found = [(job, record_of(self.store, job)) for job in self.jobs]
+        return [replace(record, tags=record.tags | {"vae_lab.arm": job.arm}) for job, record in found if record]
 
     def table(self) -> Table:
         """The table of the jobs that have finished, arms in the plan's order."""
-        arms = list(dict.fromkeys(job.arm for job in self.jobs))
-        return table_of(children(self.store, self.run.run_id), arms, self.metrics)
+        return table_of(self.records(), list(dict.fromkeys(job.arm for job in self.jobs)), self.metrics)
 
     def close(self, table: Table, finished: int, status: str) -> None:
         """Logs the table and how many jobs finished, and ends the parent run."""
         self.run.text(table.markdown(), "table.md")
         self.run.text(table.csv(), "table.csv")
-        self.run.metrics({"sweep/jobs": len(self.jobs), "sweep/finished": finished}, 0)
+        self.run.tag({"vae_lab.jobs": str(len(self.jobs)), "vae_lab.jobs_finished": str(finished)})
         self.run.finish(status)

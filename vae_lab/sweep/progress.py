@@ -34,7 +34,14 @@ class Progress:
         self.began = time.monotonic()
         self.printed = self.began
         self.first: tuple[float, float] | None = None  # time and epoch of the first report: compilation is over
-        log.info("%s  starts", self.head)
+
+    def starts(self, again: bool) -> None:
+        """Says that the job begins, or goes on where it was cut off."""
+        log.info("%s  %s", self.head, "goes on" if again else "starts")
+
+    def done_before(self, metrics: dict[str, float]) -> None:
+        """Says that nothing is left to do."""
+        log.info("%s  done before  test elbo %.2f", self.head, metrics["test/elbo"])
 
     def __call__(self, result: Any, metrics: dict[str, float]) -> None:
         """Takes an EpochResult and the newest metrics by name."""

@@ -1,5 +1,6 @@
 """Reading runs back."""
 
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,18 +16,45 @@ class RunRecord:
     run_id: str
     name: str
     status: str
+    seconds: float  # from its start to its end, or to now
     params: dict[str, str]
     metrics: dict[str, float]
     tags: dict[str, str]
 
 
+def runs_tagged(store: Store, tag: str, value: str) -> list[RunRecord]:
+    """The runs of the store's experiment that have a tag, first started first."""
+    return _search(store, f"tags.`{tag}` = '{value}'")
+
+
+def failures_since(store: Store, parent: str, since: float) -> int:
+    """How many jobs of a sweep have failed since a moment (seconds since 1970)."""
+    ended = f"attributes.end_time >= {int(since * 1000)}"
+    return len(_search(store, f"tags.`{PARENT_TAG}` = '{parent}' and attributes.status = 'FAILED' and {ended}"))
+
+
+def running(store: Store, parent: str | None = None) -> list[RunRecord]:
+    """The runs that say they are RUNNING: all of them, or a sweep's jobs."""
+    of_sweep = f" and tags.`{PARENT_TAG}` = '{parent}'" if parent else ""
+    return _search(store, f"attributes.status = 'RUNNING'{of_sweep}")
+
+
+def close_run(store: Store, run_id: str, status: str) -> None:
+    """Gives a run that nobody works on its true status."""
+    store.client.set_terminated(run_id, status=status)
+
+
 def children(store: Store, parent: str) -> list[RunRecord]:
     """The jobs of a sweep, first started first."""
+    return _search(store, f"tags.`{PARENT_TAG}` = '{parent}'")
+
+
+def _search(store: Store, condition: str) -> list[RunRecord]:
     found, token = [], None
     while True:
         page = store.client.search_runs(
             [store.experiment_id],
-            filter_string=f"tags.`{PARENT_TAG}` = '{parent}'",
+            filter_string=condition,
             order_by=["attributes.start_time ASC"],
             page_token=token,
         )
@@ -72,6 +100,7 @@ def _record(run) -> RunRecord:
         run.info.run_id,
         run.info.run_name,
         run.info.status,
+        (run.info.end_time or time.time() * 1000) / 1000 - run.info.start_time / 1000,
         dict(run.data.params),
         dict(run.data.metrics),
         dict(run.data.tags),

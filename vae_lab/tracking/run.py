@@ -2,6 +2,7 @@
 
 import io
 import logging
+import os
 import socket
 import tempfile
 import time
@@ -13,16 +14,18 @@ from types import TracebackType
 from typing import Any
 
 import numpy as np
+import psutil
 
 from vae_lab.tracking.store import SECONDS_TO_WAIT, Store, is_away
 
 log = logging.getLogger("vae_lab")
 
 PARENT_TAG = "mlflow.parentRunId"
-HEARTBEAT_TAG, HOST_TAG = "vae_lab.heartbeat", "vae_lab.host"
+HEARTBEAT_TAG, HOST_TAG, PROCESS_TAG = "vae_lab.heartbeat", "vae_lab.host", "vae_lab.process"
 PARAMS_A_CALL, METRICS_A_CALL = 100, 1000
 PARAM_LENGTH = 6000  # MLflow's limit; longer values are whole in config.yaml
 SECONDS_BETWEEN_TRIES = 5.0
+SECONDS_TO_BE_DEAD = 900.0
 
 # A metric's value at a step, as JSON can hold it: key, value, milliseconds since 1970, step.
 MetricRow = list[Any]
@@ -204,6 +207,19 @@ class TrackedRun:
         self._do(write)
 
 
+def is_worked_on(tags: Mapping[str, str]) -> bool:
+    """Whether another machine works on a RUNNING run, by its heartbeat. On this machine a claim tells, and at once."""
+    fresh = time.time() - float(tags.get(HEARTBEAT_TAG, 0)) < SECONDS_TO_BE_DEAD
+    return fresh and tags.get(HOST_TAG) != socket.gethostname()
+
+
 def beat() -> dict[str, str]:
     """Tags that say who works on a run, and that they did so just now."""
-    return {HEARTBEAT_TAG: str(int(time.time())), HOST_TAG: socket.gethostname()}
+    return {HEARTBEAT_TAG: str(int(time.time())), HOST_TAG: socket.gethostname(), PROCESS_TAG: str(os.getpid())}
+
+
+def is_alive_here(tags: Mapping[str, str]) -> bool | None:
+    """Whether the process that works on a run is alive, if it is one of this machine; else None."""
+    if tags.get(HOST_TAG) != socket.gethostname():
+        return None
+    return psutil.pid_exists(int(tags.get(PROCESS_TAG, 0)))
