@@ -32,7 +32,7 @@ lint: $(ENV)  ## run ruff and mypy only
 	$(RUN) -m mypy
 
 lock: $(UV)  ## resolve the dependencies anew into requirements.lock
-	$(UV) pip compile pyproject.toml --all-extras --universal --python-version 3.11 \
+	$(UV) pip compile pyproject.toml --extra dev --universal --python-version 3.11 \
 	  --generate-hashes --no-emit-index-url --no-header --quiet --output-file requirements.lock
 
 clean:  ## remove the environment (runs and data stay)

@@ -5,6 +5,7 @@ python tests/kill_sweep.py [kills=20] [seed=0] [launcher=workers]
 Prints a line a kill, and a table at the end; exits with 1 where the killed sweep lost, doubled or changed anything.
 """
 
+import contextlib
 import os
 import random
 import signal
@@ -69,10 +70,8 @@ def kill_one(process, rng):
         return "a worker"
     os.killpg(process.pid, signal.SIGKILL)
     for worker in workers:
-        try:
+        with contextlib.suppress(psutil.NoSuchProcess):
             worker.kill()
-        except psutil.NoSuchProcess:
-            pass
     process.wait()
     return "the main process and its workers"
 

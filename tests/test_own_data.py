@@ -12,7 +12,7 @@ from vae_lab.compose import compose, make_binarization, make_model, option_names
 from vae_lab.data import own
 from vae_lab.data.dataset import facts_of, identity, load
 from vae_lab.errors import UsageError
-from vae_lab.identity import run_hashes
+from vae_lab.identity import hashes_of
 
 GREY = np.random.default_rng(0).integers(0, 256, (40, 6, 6)).astype(np.uint8)
 LABELS = np.arange(40) % 7
@@ -383,15 +383,12 @@ def test_a_run_of_a_users_file_comes_back_wherever_the_file_is(unit_file, tmp_pa
 def test_a_runs_hashes_follow_the_pixels_and_not_the_path(real_file, tmp_path):
     given = ("data=npz", "data.levels=real", *NORMAL)
     there = npz(tmp_path / "there.npz", x=REAL)
-    hashes = [
-        run_hashes(plain(cfg), identity(cfg.data), False, 1)
-        for cfg in (compose(*given, f"data.path={path}") for path in (real_file, there))
-    ]
+    hashes = [hashes_of(plain(cfg)) for cfg in (compose(*given, f"data.path={path}") for path in (real_file, there))]
     assert hashes[0] == hashes[1]
     npz(there, x=REAL + 1)
     os.utime(there, (0, 0))
     changed = compose(*given, f"data.path={there}")
-    assert run_hashes(plain(changed), identity(changed.data), False, 1) != hashes[0]
+    assert hashes_of(plain(changed)) != hashes[0]
 
 
 @pytest.fixture(scope="module")

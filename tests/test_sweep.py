@@ -7,7 +7,7 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from vae_lab.errors import UsageError
-from vae_lab.identity import model_structure, run_hashes, training_structure
+from vae_lab.identity import has_gpu, hashes_of, model_structure, resolve_jit, training_structure
 from vae_lab.report.table import cell_of, table_of
 from vae_lab.sweep.plan import plan, to_override
 from vae_lab.sweep.progress import Progress, duration
@@ -121,28 +121,54 @@ def config(**changes):
     return compose.plain(compose.compose(*(f"{key}={value}" for key, value in changes.items())))
 
 
-def test_identity_ignores_places_and_speed_and_sees_everything_else():
-    base = run_hashes(config(), "data", True, 1)
-    same = {"data.dir": "/else", "tracking.experiment_name": "x", "evaluation.batch_size": 100, "sweep.total": 5}
+def test_identity_ignores_places_and_speed_and_sees_everything_else(monkeypatch):
+    base = hashes_of(config())
+    same = {
+        "data.dir": "/else",
+        "tracking.experiment_name": "x",
+        "evaluation.batch_size": 100,
+        "sweep.total": 5,
+        "training.checkpoint_seconds": 1,
+    }
     for key, value in same.items():
-        assert run_hashes(config(**{key: value}), "data", True, 1) == base, key
-    other = {"latent_size": 3, "prior": "mvn", "training.epochs": 3, "estimator.beta": 2, "optimizer.beta_1": 0.5}
+        assert hashes_of(config(**{key: value})) == base, key
+    other = {
+        "latent_size": 3,
+        "training.epochs": 3,
+        "estimator.beta": 2,
+        "optimizer.beta_1": 0.5,
+        "training.jit": "false",
+    }
     for key, value in other.items():
-        changed = run_hashes(config(**{key: value}), "data", True, 1)
-        assert (changed["vae_lab.training"] != base["vae_lab.training"]) == (key != "prior"), key
-    assert run_hashes(config(), "other data", True, 1)["vae_lab.training"] != base["vae_lab.training"]
-    assert run_hashes(config(), "data", False, 1)["vae_lab.training"] != base["vae_lab.training"]
-    assert run_hashes(config(), "data", True, 2)["vae_lab.training"] != base["vae_lab.training"]
+        assert hashes_of(config(**{key: value}))["vae_lab.training"] != base["vae_lab.training"], key
+    monkeypatch.setattr("vae_lab.data.digits.SHA256", "other pixels")
+    assert hashes_of(config())["vae_lab.training"] != base["vae_lab.training"]
+    monkeypatch.undo()
+    monkeypatch.setattr("vae_lab.identity.NUMERICS_VERSION", 0)
+    assert hashes_of(config())["vae_lab.training"] != base["vae_lab.training"]
 
 
 def test_identity_separates_training_evaluation_and_seed():
-    base = run_hashes(config(), "data", True, 1)
-    evaluated = run_hashes(config(**{"evaluation.importance_samples": 7}), "data", True, 1)
+    base = hashes_of(config())
+    evaluated = hashes_of(config(**{"evaluation.importance_samples": 7}))
     assert evaluated["vae_lab.training"] == base["vae_lab.training"]
     assert evaluated["vae_lab.evaluation"] != base["vae_lab.evaluation"]
-    seeded = run_hashes(config(seed=4), "data", True, 1)
+    seeded = hashes_of(config(seed=4))
     assert seeded["vae_lab.training"] != base["vae_lab.training"]
     assert seeded["vae_lab.group"] == base["vae_lab.group"]
+
+
+def test_identity_of_training_knows_the_evaluation_that_selects():
+    """Weights that are chosen by val/elbo depend on how that is taken."""
+    draws = [config(**{"evaluation.samples": samples, "training.select": "best"}) for samples in (1, 2)]
+    assert hashes_of(draws[0])["vae_lab.training"] != hashes_of(draws[1])["vae_lab.training"]
+
+
+def test_jit_is_resolved_without_tensorflow():
+    assert resolve_jit(config())
+    assert resolve_jit(config(**{"training.jit": "true"}))
+    if not has_gpu():
+        assert not resolve_jit(config(data="mnist", encoder="conv"))
 
 
 def test_model_structure_ignores_how_and_on_which_pixels_a_model_is_trained():
@@ -154,17 +180,17 @@ def test_model_structure_ignores_how_and_on_which_pixels_a_model_is_trained():
 
 
 def test_training_structure_ignores_seed_and_constant_learning_rate_alone():
-    base = training_structure(config(), 1200, True)
-    assert training_structure(config(seed=3, **{"optimizer.learning_rate": 0.1}), 1200, True) == base
+    base = training_structure(config(), 1200)
+    assert training_structure(config(seed=3, **{"optimizer.learning_rate": 0.1}), 1200) == base
     for changes in (
         {"latent_size": 3},
         {"training.batch_size": 10},
         {"estimator.beta": 2},
         {"prior": "mixture", "estimator": "monte_carlo"},
     ):
-        assert training_structure(config(**changes), 1200, True) != base
-    assert training_structure(config(), 1000, True) != base
+        assert training_structure(config(**changes), 1200) != base
+    assert training_structure(config(), 1000) != base
     falling = {"schedule": "cosine"}
-    assert training_structure(config(**falling), 1200, True) != training_structure(
-        config(**falling, **{"optimizer.learning_rate": 0.1}), 1200, True
+    assert training_structure(config(**falling), 1200) != training_structure(
+        config(**falling, **{"optimizer.learning_rate": 0.1}), 1200
     )

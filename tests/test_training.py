@@ -7,11 +7,11 @@ import tensorflow as tf
 
 from vae_lab import compose, schedule
 from vae_lab.program import program_for
-from vae_lab.training import NonFiniteLoss
+from vae_lab.training import START, NonFiniteLoss
 
 
-def trained(built, pixels, seed=0, epochs=2, first_epoch=0):
-    results = list(built.trainer.train(tf.constant(pixels.train), seed, epochs, first_epoch))
+def trained(built, pixels, seed=0, epochs=2, start=START):
+    results = list(built.trainer.train(tf.constant(pixels.train), seed, epochs, start))
     return results, [weight.numpy() for weight in built.model.weights]
 
 
@@ -30,9 +30,27 @@ def test_training_on_from_an_epoch_equals_training_through(program):
     _, pixels, built = program("training.jit=false")
     _, through = trained(built, pixels, epochs=3)
     _, pixels, built = program("training.jit=false")
-    trained(built, pixels, epochs=1)
-    _, continued = trained(built, pixels, epochs=3, first_epoch=1)
+    results, _ = trained(built, pixels, epochs=1)
+    _, continued = trained(built, pixels, epochs=3, start=results[-1].position)
     assert same(through, continued)
+
+
+def test_training_on_from_within_an_epoch_equals_training_through(program, monkeypatch):
+    """In another process, by what a checkpoint holds: weights, optimizer, position and sums."""
+    _, pixels, built = program("training.jit=false")
+    through, weights = trained(built, pixels, epochs=2)
+    _, pixels, built = program("training.jit=false")
+    monkeypatch.setattr(built.trainer, "_group", lambda: 5)
+    for result in built.trainer.train(tf.constant(pixels.train), 0, 2):
+        if result.epoch > 1.4:
+            break
+    assert not result.complete
+    saved = built.trainer.weights()
+    _, pixels, other = program("training.jit=false", "seed=9")
+    other.trainer.set_weights(saved)
+    rest, continued = trained(other, pixels, epochs=2, start=result.position)
+    assert same(weights, continued)
+    assert rest[-1].running == through[-1].running
 
 
 def test_grouping_of_steps_changes_no_number(program, monkeypatch):

@@ -12,6 +12,7 @@ from vae_lab.data.dataset import Dataset
 from vae_lab.errors import UsageError
 from vae_lab.evaluation.metrics import evaluate_split
 from vae_lab.fit import OnProgress, fit
+from vae_lab.identity import hashes_of
 from vae_lab.program import Pixels, Program, binarize, load_dataset, new_program, program_for
 from vae_lab.tracking.provenance import provenance
 from vae_lab.tracking.records import RunRecord, fetch_artifact, read_run
@@ -35,26 +36,32 @@ def run(
     Args:
       cfg: a checked configuration.
       name: the MLflow run's name.
-      tags: tags beside those that every run has, the run's hashes among them.
+      tags: tags beside those that every run has.
       on_progress: called after each group of steps.
       run_id: an unfinished run of the same hashes, to go on with from its last checkpoint.
 
     Returns:
       The metrics at the selected weights.
     """
-    store = store_of(cfg)
+    store, tags = store_of(cfg), tags | hashes_of(compose.plain(cfg))
     checkpoints = Checkpoints(Path(cfg.paths.checkpoints) / tags["vae_lab.evaluation"])
     if run_id is None:
         checkpoints.clear()
     with TrackedRun(store, name, provenance() | tags, cfg.sweep.parent, run_id) as record:
         log_setting(cfg, record)
         pixels, program = prepared(cfg, record)
-        state = fit(cfg, program, pixels, record, checkpoints, on_progress)
-        if not state.metrics:
-            state.metrics = evaluate(cfg, program, pixels, record, state.selected)
-            log_weights(program.model, record)
-            record.tag({"vae_lab.epoch": str(state.selected)})
-            state.save(checkpoints, program, record)
+        try:
+            state = fit(cfg, program, pixels, record, checkpoints, on_progress)
+            if not state.metrics:
+                state.metrics = evaluate(cfg, program, pixels, record, state.selected)
+                log_weights(program.model, record)
+                record.tag({"vae_lab.epoch": str(state.selected)})
+                state.save(checkpoints, program, record)
+        except BaseException as error:
+            # A run that will go on takes these rows anew, at other times: written now, they would be there twice.
+            if checkpoints.files() or not isinstance(error, Exception):
+                record.waiting.clear()
+            raise
     checkpoints.clear()
     return state.metrics
 
@@ -66,8 +73,7 @@ def evaluate_again(cfg: Any, name: str, tags: dict[str, str], trained: RunRecord
       cfg, name, tags: as of `run`.
       trained: the run whose weights are taken.
     """
-    store = store_of(cfg)
-    tags = tags | {"vae_lab.trained_by": trained.run_id}
+    store, tags = store_of(cfg), tags | hashes_of(compose.plain(cfg)) | {"vae_lab.trained_by": trained.run_id}
     with TrackedRun(store, name, provenance() | tags, cfg.sweep.parent) as record:
         log_setting(cfg, record)
         pixels, program = prepared(cfg, record)

@@ -14,8 +14,8 @@ def read_mat(path: Path, names: Mapping[str, tuple[int, ...]]) -> dict[str, np.n
     Raises:
       UsageError: when the file is broken, or has no such arrays.
     """
-    from scipy.io import loadmat  # type: ignore[import-untyped]
-    from scipy.io.matlab import MatReadError  # type: ignore[import-untyped]
+    from scipy.io import loadmat
+    from scipy.io.matlab import MatReadError
 
     try:
         found = loadmat(path, variable_names=list(names))

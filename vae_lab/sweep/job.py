@@ -41,7 +41,7 @@ class Skipped(RuntimeError):
 
 
 def job_tags(cfg: Any, overrides: list[str], choices: Mapping[str, str | None]) -> dict[str, str]:
-    """Tags by which a run is found in MLflow: its options, its overrides, its arm, its sweep and its hashes."""
+    """Tags by which a run is found in MLflow: its options, its overrides, its arm and its sweep."""
     tags = {f"option.{axis}": str(choices.get(axis)) for axis in AXES}
     tags |= {
         "option.optimizer": str(choices.get("optimizer")),
@@ -54,7 +54,7 @@ def job_tags(cfg: Any, overrides: list[str], choices: Mapping[str, str | None]) 
         tags["vae_lab.experiment"] = Path(str(choices["experiment"])).name
     if cfg.sweep.parent is not None:
         tags |= {"vae_lab.sweep": cfg.sweep.parent, "vae_lab.sweep_started": str(cfg.sweep.started)}
-    return tags | hashes_of(compose.plain(cfg))
+    return tags
 
 
 def single_name(overrides: list[str], seed: int) -> str:
@@ -83,7 +83,7 @@ def run_job(cfg: Any, overrides: list[str], choices: Mapping[str, str | None]) -
     check_sweep(cfg)
     if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # a worker that is told to stop
-    tags = job_tags(cfg, overrides, choices)
+    tags = job_tags(cfg, overrides, choices) | hashes_of(compose.plain(cfg))
     name = cfg.sweep.run_name or single_name(overrides, cfg.seed)
     store = open_store(cfg.tracking.uri, cfg.tracking.experiment_name, cfg.tracking.artifacts)
     progress = Progress(name, cfg.sweep.number, cfg.sweep.total, cfg.training.epochs, cfg.sweep.started)

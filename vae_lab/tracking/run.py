@@ -80,15 +80,11 @@ class TrackedRun:
         self.finish(status)
 
     def finish(self, status: str) -> None:
-        """Closes the run as FINISHED, FAILED or KILLED; a finished one with all that waits.
-
-        Rows of a run that is to go on later are left to its checkpoint: it takes them anew from there.
+        """Writes what waits and closes the run as FINISHED, FAILED or KILLED.
 
         Raises:
           ConnectionError: when the tracking server has been away for too long.
         """
-        if status != "FINISHED":
-            self.waiting.clear()
         self._do(lambda: self.client.set_terminated(self.run_id, status=status))
         given_up = time.monotonic() + (SECONDS_TO_WAIT if status == "FINISHED" else SECONDS_BETWEEN_TRIES)
         while not self.flush(ending=True):

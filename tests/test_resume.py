@@ -1,0 +1,261 @@
+"""Runs that are cut off go on; what is finished is not done again; nobody works on a job twice."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from vae_lab.checkpoint import KEPT, Checkpoints
+from vae_lab.compose import compose
+from vae_lab.interrupts import Interrupts
+from vae_lab.run import run, store_of
+from vae_lab.sweep.claim import Claim, Claimed
+from vae_lab.sweep.job import run_job
+from vae_lab.sweep.tidy import close_dead_runs
+from vae_lab.tracking.records import read_run
+from vae_lab.tracking.run import TrackedRun
+
+TINY = (
+    "encoder.hidden=[16]",
+    "decoder.hidden=[16]",
+    "latent_size=2",
+    "training.jit=false",
+    "training.epochs=5",
+    "training.checkpoint_seconds=0",
+    "evaluation.importance_samples=5",
+    "evaluation.images_every=2",
+)
+
+
+def test_a_checkpoint_comes_back_as_it_was(tmp_path):
+    checkpoints = Checkpoints(tmp_path / "run")
+    assert checkpoints.latest() is None
+    arrays = {"weight/0": np.arange(6.0).reshape(2, 3), "sums": np.zeros(5)}
+    state = {"epoch": 3, "best": float("-inf"), "waiting": [["val/elbo", -1.5, 7, 3]]}
+    checkpoints.save(arrays, state)
+    back = checkpoints.latest()
+    assert back.state == state
+    assert back.arrays.keys() == arrays.keys()
+    np.testing.assert_array_equal(back.arrays["weight/0"], arrays["weight/0"])
+    checkpoints.clear()
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_last_checkpoints_are_kept_and_a_damaged_one_is_passed_over(tmp_path):
+    checkpoints = Checkpoints(tmp_path)
+    for epoch in range(4):
+        checkpoints.save({"x": np.full(1000, epoch)}, {"epoch": epoch})
+    files = checkpoints.files()
+    assert len(files) == KEPT
+    assert checkpoints.latest().state["epoch"] == 3
+    content = bytearray(files[-1].read_bytes())
+    content[len(content) // 2] ^= 1
+    files[-1].write_bytes(content)
+    assert checkpoints.latest().state["epoch"] == 2
+    assert checkpoints.damaged == [files[-1]]
+    files[-2].write_bytes(files[-2].read_bytes()[:100])
+    assert checkpoints.latest() is None
+
+
+def test_a_checkpoint_that_cannot_be_written_leaves_the_one_before(tmp_path):
+    checkpoints = Checkpoints(tmp_path)
+    checkpoints.save({"x": np.ones(3)}, {"epoch": 1})
+    with pytest.raises(TypeError, match="JSON"):
+        checkpoints.save({"x": np.ones(3)}, {"epoch": object()})
+    with pytest.raises(ValueError, match="Object arrays cannot be saved"):
+        checkpoints.save({"x": np.array([object()])}, {"epoch": 2})
+    assert checkpoints.latest().state == {"epoch": 1}
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+@pytest.mark.parametrize(("number", "error"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, SystemExit)])
+def test_a_signal_waits_until_it_is_asked_for(number, error):
+    before = signal.getsignal(number)
+    with Interrupts() as interrupts:
+        interrupts.stop_if_asked()
+        os.kill(os.getpid(), number)
+        time.sleep(0.01)
+        assert interrupts.asked == number
+        with pytest.raises(error):
+            interrupts.stop_if_asked()
+    assert signal.getsignal(number) == before
+
+
+def rows(store, run_id):
+    """All rows of a run by key and step, but for measured times."""
+    record = read_run(store, run_id)
+    return {
+        (key, point.step): [
+            other.value for other in store.client.get_metric_history(run_id, key) if other.step == point.step
+        ]
+        for key in record.metrics
+        if not key.startswith("perf/")
+        for point in store.client.get_metric_history(run_id, key)
+    }
+
+
+def frames(store, run_id):
+    return sorted(entry.path.rpartition("+")[0] for entry in store.client.list_artifacts(run_id, "images"))
+
+
+def runs_named(store, name):
+    return store.client.search_runs([store.experiment_id], f"attributes.run_name = '{name}'")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "options",
+    [
+        (),
+        ("training.select=best", "training.early_stopping.patience=2", "schedule=cosine", "estimator.warmup_epochs=3"),
+    ],
+    ids=["plain", "best-stopping-schedule-warmup"],
+)
+def test_a_run_that_is_interrupted_anywhere_ends_as_one_that_was_not(own_home, options, monkeypatch):
+    from vae_lab.training import Trainer
+
+    monkeypatch.setattr(Trainer, "_group", lambda self: 5)
+    alone = compose(*TINY, *options, "tracking.experiment_name=alone")
+    run(alone, "alone", {}, lambda result, metrics: None)
+    (whole,) = runs_named(store_of(alone), "alone")
+    cfg = compose(*TINY, *options, "tracking.experiment_name=cut")
+
+    def cut_at(step):
+        def on_progress(result, metrics):
+            if result.step >= step:
+                os.kill(os.getpid(), signal.SIGINT)
+
+        return on_progress
+
+    run_id = None
+    for step in (1, 14, 22, 40):  # before and after ends of epochs of 12 steps
+        with pytest.raises(KeyboardInterrupt):
+            run(cfg, "cut", {}, cut_at(step), run_id)
+        (found,) = runs_named(store_of(cfg), "cut")
+        assert found.info.status == "KILLED"
+        run_id = found.info.run_id
+    run(cfg, "cut", {}, lambda result, metrics: None, run_id)
+    assert read_run(store_of(cfg), run_id).status == "FINISHED"
+    expected = rows(store_of(alone), whole.info.run_id)
+    assert all(len(values) == 1 for values in expected.values())
+    assert rows(store_of(cfg), run_id) == expected
+    assert frames(store_of(cfg), run_id) == frames(store_of(alone), whole.info.run_id)
+    assert not list(Checkpoints(own_home / "outputs" / "checkpoints").folder.glob("*/*.npz"))
+
+
+@pytest.mark.slow
+def test_a_kill_after_the_evaluation_sends_the_same_rows_once(own_home, monkeypatch):
+    """Whether it came before or after the rows were sent."""
+    cfg = compose(*TINY, "tracking.experiment_name=late")
+    for moment in ("before", "after"):
+        finish = TrackedRun.finish
+
+        def die(self, status, moment=moment):
+            if moment == "after":
+                self.flush()
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(TrackedRun, "finish", die)
+        with pytest.raises(KeyboardInterrupt):
+            run(cfg, moment, {}, lambda result, metrics: None)
+        monkeypatch.setattr(TrackedRun, "finish", finish)
+        (found,) = runs_named(store_of(cfg), moment)
+        run(cfg, moment, {}, lambda result, metrics: None, found.info.run_id)
+        values = rows(store_of(cfg), found.info.run_id)
+        assert all(len(value) == 1 for value in values.values())
+        assert ("test/elbo", 5) in values
+
+
+def test_a_claim_is_one_process_and_ends_with_it(tmp_path):
+    code = (
+        "import sys, time\nfrom pathlib import Path\nfrom vae_lab.sweep.claim import Claim\n"
+        f"with Claim(Path({str(tmp_path)!r}), 'job'):\n    print('taken', flush=True)\n    time.sleep(60)"
+    )
+    other = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    assert other.stdout.readline() == "taken\n"
+    with pytest.raises(Claimed), Claim(tmp_path, "job"):
+        pass
+    with Claim(tmp_path, "another job"):
+        pass
+    other.kill()
+    other.wait()
+    other.stdout.close()
+    with Claim(tmp_path, "job"):
+        pass
+
+
+@pytest.mark.slow
+def test_a_finished_job_is_not_done_again_and_another_evaluation_trains_nothing(own_home):
+    settings = (*TINY, "tracking.experiment_name=again")
+    cfg = compose(*settings)
+    first = run_job(cfg, [], {})
+    assert run_job(cfg, [], {}) == first
+    store = store_of(cfg)
+    (trained,) = store.client.search_runs([store.experiment_id])
+    more = compose(*settings, "evaluation.importance_samples=9")
+    run_job(more, [], {})
+    assert run_job(cfg, [], {}) == first
+    evaluated = [r for r in store.client.search_runs([store.experiment_id]) if r.info.run_id != trained.info.run_id]
+    assert [r.data.tags["vae_lab.trained_by"] for r in evaluated] == [trained.info.run_id]
+    assert evaluated[0].data.metrics["test/elbo"] == first
+    assert evaluated[0].data.metrics["test/log_likelihood"] != trained.data.metrics["test/log_likelihood"]
+    assert "running/elbo" not in evaluated[0].data.metrics
+    run_job(compose(*settings, "sweep.repeat=all"), [], {})
+    assert len(store.client.search_runs([store.experiment_id])) == 3
+
+
+def test_dead_runs_are_closed_and_living_ones_are_not(own_home, tmp_path):
+    cfg = compose("tracking.experiment_name=dead")
+    store = store_of(cfg)
+    dead, alive = (TrackedRun(store, name, {"vae_lab.evaluation": name}) for name in ("dead", "alive"))
+    elsewhere = TrackedRun(store, "elsewhere", {"vae_lab.evaluation": "elsewhere"})
+    elsewhere.tag({"vae_lab.host": "another machine"})
+    gone = TrackedRun(store, "gone", {"vae_lab.kind": "sweep"})
+    gone.tag({"vae_lab.process": "999999999"})
+    with Claim(tmp_path, "alive"):
+        # A lock is its process's: another one has to look.
+        code = (
+            "import sys\nfrom pathlib import Path\nfrom vae_lab.sweep.tidy import close_dead_runs\n"
+            "from vae_lab.tracking.store import open_store\n"
+            f"for r in close_dead_runs(open_store({store.uri!r}, 'dead'), Path({str(tmp_path)!r})): print(r.name)"
+        )
+        found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert sorted(found) == ["dead", "gone"]
+    statuses = {r.name: r.status for r in (read_run(store, t.run_id) for t in (dead, alive, elsewhere, gone))}
+    assert statuses == {"dead": "KILLED", "alive": "RUNNING", "elsewhere": "RUNNING", "gone": "KILLED"}
+    elsewhere.tag({"vae_lab.heartbeat": str(int(time.time()) - 3600)})
+    assert [record.name for record in close_dead_runs(store, tmp_path)] == ["elsewhere", "alive"]
+
+
+def test_a_row_that_is_sent_twice_is_there_once(own_home):
+    cfg = compose("tracking.experiment_name=twice")
+    store = store_of(cfg)
+    tracked = TrackedRun(store, "twice", {})
+    tracked.metrics({"a": 1.5, "b": float("nan")}, 1)
+    waiting = json.loads(json.dumps(tracked.waiting))
+    tracked.flush()
+    again = TrackedRun(store, "twice", {}, run_id=tracked.run_id)
+    again.waiting = waiting
+    again.metrics({"a": 2.5}, 2)
+    again.finish("FINISHED")
+    assert [point.value for point in store.client.get_metric_history(tracked.run_id, "a")] == [1.5, 2.5]
+    assert len(store.client.get_metric_history(tracked.run_id, "b")) == 1
+
+
+@pytest.mark.slow
+def test_a_loss_that_is_not_finite_leaves_the_last_values_and_a_checkpoint(own_home):
+    cfg = compose(
+        *TINY, "tracking.experiment_name=nan", "schedule=piecewise", "schedule.epochs=[2]", "schedule.factors=[1.0,1e9]"
+    )
+    with pytest.raises(RuntimeError, match=r"not finite at step \d+ \(epoch [345]\).*before: running/loss"):
+        run_job(cfg, [], {})
+    store = store_of(cfg)
+    (found,) = store.client.search_runs([store.experiment_id])
+    assert found.info.status == "FAILED"
+    assert ("val/elbo", 2) in rows(store, found.info.run_id)
+    assert len(store.client.list_artifacts(found.info.run_id, "checkpoint")) == 1
