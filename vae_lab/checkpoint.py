@@ -59,7 +59,7 @@ class Checkpoints:
         self.damaged = []
         for path in reversed(self.files()):
             try:
-                with np.load(path, allow_pickle=False) as stored:
+                with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
                     arrays = {name: stored[name] for name in stored.files}
                 return Checkpoint(arrays, json.loads(arrays.pop(STATE).tobytes()))
             except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
