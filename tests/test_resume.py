@@ -250,7 +250,7 @@ def test_a_row_that_is_sent_twice_is_there_once(own_home):
 @pytest.mark.slow
 def test_a_loss_that_is_not_finite_leaves_the_last_values_and_a_checkpoint(own_home):
     cfg = compose(
-        *TINY, "tracking.experiment_name=nan", "schedule=piecewise", "schedule.epochs=[2]", "schedule.factors=[1.0,1e9]"
+        *TINY, "tracking.experiment_name=diverged", "schedule=piecewise", "schedule.epochs=[2]", "schedule.factors=[1.0,1e9]"
     )
     with pytest.raises(RuntimeError, match=r"not finite at step \d+ \(epoch [345]\).*before: running/loss"):
         run_job(cfg, [], {})
