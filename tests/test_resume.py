@@ -100,7 +100,7 @@ def rows(store, run_id):
 
 
 def frames(store, run_id):
-    return sorted(entry.path.rpartition("+")[0] for entry in store.client.list_artifacts(run_id, "images"))
+    return sorted(entry.path.rsplit("+timestamp", 1)[0] for entry in store.client.list_artifacts(run_id, "images"))
 
 
 def runs_named(store, name):
@@ -229,7 +229,7 @@ def test_dead_runs_are_closed_and_living_ones_are_not(own_home, tmp_path):
     statuses = {r.name: r.status for r in (read_run(store, t.run_id) for t in (dead, alive, elsewhere, gone))}
     assert statuses == {"dead": "KILLED", "alive": "RUNNING", "elsewhere": "RUNNING", "gone": "KILLED"}
     elsewhere.tag({"vae_lab.heartbeat": str(int(time.time()) - 3600)})
-    assert [record.name for record in close_dead_runs(store, tmp_path)] == ["elsewhere", "alive"]
+    assert [record.name for record in close_dead_runs(store, tmp_path)] == ["alive", "elsewhere"]
 
 
 def test_a_row_that_is_sent_twice_is_there_once(own_home):
@@ -250,7 +250,11 @@ def test_a_row_that_is_sent_twice_is_there_once(own_home):
 @pytest.mark.slow
 def test_a_loss_that_is_not_finite_leaves_the_last_values_and_a_checkpoint(own_home):
     cfg = compose(
-        *TINY, "tracking.experiment_name=diverged", "schedule=piecewise", "schedule.epochs=[2]", "schedule.factors=[1.0,1e9]"
+        *TINY,
+        "tracking.experiment_name=diverged",
+        "schedule=piecewise",
+        "schedule.epochs=[2]",
+        "schedule.factors=[1.0,1e9]",
     )
     with pytest.raises(RuntimeError, match=r"not finite at step \d+ \(epoch [345]\).*before: running/loss"):
         run_job(cfg, [], {})

@@ -14,7 +14,7 @@ from vae_lab.compose import plain
 from vae_lab.errors import UsageError
 from vae_lab.sweep.checked import CheckedJob, checked_plan
 from vae_lab.sweep.claim import Claimed, claims_folder
-from vae_lab.sweep.job import check_sweep
+from vae_lab.sweep.job import MOST_ATTEMPTS, check_sweep
 from vae_lab.sweep.plan import to_override
 from vae_lab.sweep.progress import duration
 from vae_lab.sweep.screen import show_plan, show_table
@@ -107,14 +107,15 @@ def run_all(left: list[CheckedJob], parent: Any, started: int, launch: Launch) -
     total = len(left)
     numbers = {job.name: number for number, job in enumerate(left)}
     failed: dict[str, Exception] = {}
-    before: list[tuple[str, str, str]] = []
+    before, in_vain = None, 0
     while left:
         batch = [overrides_of(job, numbers[job.name], total, parent.run.run_id, started) for job in left]
         try:
             returns = launch(batch)
         except Exception as error:  # a launcher whose worker was killed gives up all of its jobs
             now = [(r.run_id, r.status, r.tags.get("vae_lab.attempts", "")) for r in parent.records()]
-            if now == before:
+            in_vain = in_vain + 1 if now == before else 0
+            if in_vain == MOST_ATTEMPTS:
                 raise
             before = now
             done = {record.tags["vae_lab.evaluation"] for record in parent.records() if record.status == "FINISHED"}
