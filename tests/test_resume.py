@@ -116,14 +116,14 @@ def runs_named(store, name):
     ],
     ids=["plain", "best-stopping-schedule-warmup"],
 )
-def test_a_run_that_is_interrupted_anywhere_ends_as_one_that_was_not(own_home, options, monkeypatch):
+def test_a_run_that_is_interrupted_anywhere_ends_as_one_that_was_not(own_home, options, monkeypatch, request):
     from vae_lab.training import Trainer
 
     monkeypatch.setattr(Trainer, "_group", lambda self: 5)
-    alone = compose(*TINY, *options, "tracking.experiment_name=alone")
+    alone = compose(*TINY, *options, f"tracking.experiment_name=alone-{request.node.callspec.id}")
     run(alone, "alone", {}, lambda result, metrics: None)
     (whole,) = runs_named(store_of(alone), "alone")
-    cfg = compose(*TINY, *options, "tracking.experiment_name=cut")
+    cfg = compose(*TINY, *options, f"tracking.experiment_name=cut-{request.node.callspec.id}")
 
     def cut_at(step):
         def on_progress(result, metrics):
