@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -154,7 +155,9 @@ def test_evaluate_command_recomputes_and_reevaluates(sweep):
 @pytest.mark.slow
 def test_the_same_command_again_gives_bitwise_the_same_metrics(sweep):
     home, _, _, jobs = sweep
-    command(home, "train", "prior=mixture", "estimator=monte_carlo", "seed=1", *TINY, *QUICK)
+    words = ["train", "prior=mixture", "estimator=monte_carlo", "seed=1", *TINY, *QUICK]
+    assert "done before" in command(home, *words)
+    command(home, *words, "sweep.repeat=all")
     newest = store_in(home).client.search_runs(["1"], order_by=["attributes.start_time DESC"], max_results=1)[0]
     assert newest.data.tags["vae_lab.evaluation"] == jobs[3].tags["vae_lab.evaluation"]
     again = {key: value for key, value in newest.data.metrics.items() if not key.startswith("perf/")}
@@ -173,9 +176,36 @@ def test_a_failed_job_is_told_and_the_others_go_on(tmp_path):
     jobs = children(store, parent)
     assert [job.status for job in jobs] == ["FINISHED", "FAILED", "FINISHED"]
     assert read_run(store, parent).status == "FAILED"
+    again = command(tmp_path, "train", "-m", *words, "sweep.plan=true")
+    assert [again.count(word) for word in ("finished", "failed", "2 done, 1 to do")] == [2, 1, 1]
+    again = command(tmp_path, "train", "-m", *words, code=1)
+    assert "2 of them are done already, 1 to do" in again
+    assert f"sweep: {parent}" in again
+    assert [job.status for job in children(store, parent)] == ["FINISHED", "FAILED", "FINISHED", "FAILED"]
+    watched = command(tmp_path, "watch", "once=true")
+    assert "FAILED  2 done  1 failed" in watched
     trace = fetch_artifact(store, jobs[1].run_id, "error.txt", str(tmp_path)).read_text()
     assert "Traceback" in trace
     assert "NonFiniteLoss" in trace
+
+
+@pytest.mark.slow
+def test_a_sweep_in_which_everything_fails_ends_early(tmp_path):
+    words = ["optimizer=sgd", "optimizer.learning_rate=1e30", "seed=0,1,2,3", "sweep.max_failures=2", *TINY, *QUICK]
+    printed = command(tmp_path, "train", "-m", *words, code=1)
+    assert printed.count("NonFiniteLoss: the loss is not finite") == 4  # as they happen, and at the end
+    assert printed.count("Skipped: 2 jobs have failed, and sweep.max_failures=2") == 2
+
+
+@pytest.mark.slow
+def test_two_starts_of_one_sweep_do_every_job_once(tmp_path):
+    words = ["train", "-m", "seed=0,1,2,3", *TINY, *QUICK]
+    with ThreadPoolExecutor() as pool:
+        printed = list(pool.map(lambda _: command(tmp_path, *words), range(2)))
+    assert all("4 of 4 jobs done" in text for text in printed)
+    store = store_in(tmp_path)
+    runs = store.client.search_runs([store.experiment_id], "tags.`vae_lab.kind` = 'run'")
+    assert [run.info.status for run in runs] == ["FINISHED"] * 4
 
 
 @pytest.mark.slow
@@ -266,6 +296,7 @@ def test_a_run_that_is_told_to_stop_is_killed(tmp_path):
     store = store_in(tmp_path)
     (found,) = store.client.search_runs([store.experiment_id])
     assert found.info.status == "KILLED"
+    assert "0 dead runs closed, 0 run" in command(tmp_path, "doctor")
 
 
 @pytest.mark.slow

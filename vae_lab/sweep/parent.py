@@ -9,7 +9,7 @@ from typing import Any
 from vae_lab.report.table import Table, table_of
 from vae_lab.sweep.checked import CheckedJob
 from vae_lab.tracking.provenance import provenance
-from vae_lab.tracking.records import RunRecord, runs_tagged
+from vae_lab.tracking.records import RunRecord, newest_finished, runs_tagged
 from vae_lab.tracking.run import TrackedRun
 from vae_lab.tracking.store import Store, open_store
 
@@ -25,9 +25,7 @@ def plan_hash(jobs: Sequence[CheckedJob]) -> str:
 
 def record_of(store: Store, job: CheckedJob) -> RunRecord | None:
     """The run that a job has come to, whichever sweep it was made by: the newest finished one, else the newest."""
-    known = runs_tagged(store, "vae_lab.evaluation", job.evaluation)
-    known.sort(key=lambda record: record.status == "FINISHED")
-    return known[-1] if known else None
+    return newest_finished(runs_tagged(store, "vae_lab.evaluation", job.evaluation))
 
 
 class SweepRun:

@@ -27,6 +27,12 @@ def runs_tagged(store: Store, tag: str, value: str) -> list[RunRecord]:
     return _search(store, f"tags.`{tag}` = '{value}'")
 
 
+def newest_finished(records: list[RunRecord]) -> RunRecord | None:
+    """Of several runs of one job the newest that has finished, else the newest; None of none."""
+    ordered = sorted(records, key=lambda record: record.status == "FINISHED")
+    return ordered[-1] if ordered else None
+
+
 def failures_since(store: Store, parent: str, since: float) -> int:
     """How many jobs of a sweep have failed since a moment (seconds since 1970)."""
     ended = f"attributes.end_time >= {int(since * 1000)}"
