@@ -1,13 +1,15 @@
 """Plans of sweeps, their progress lines and their tables."""
 
 import math
+import os
 from types import SimpleNamespace
 
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
+from vae_lab.device import gpus
 from vae_lab.errors import UsageError
-from vae_lab.identity import has_gpu, hashes_of, model_structure, resolve_jit, training_structure
+from vae_lab.identity import hashes_of, model_structure, resolve_jit, training_structure
 from vae_lab.report.table import cell_of, table_of
 from vae_lab.sweep.plan import plan, to_override
 from vae_lab.sweep.progress import Progress, duration
@@ -167,7 +169,7 @@ def test_identity_of_training_knows_the_evaluation_that_selects():
 def test_jit_is_resolved_without_tensorflow():
     assert resolve_jit(config())
     assert resolve_jit(config(**{"training.jit": "true"}))
-    if not has_gpu():
+    if not gpus():
         assert not resolve_jit(config(data="mnist", encoder="conv"))
 
 
@@ -194,3 +196,21 @@ def test_training_structure_ignores_seed_and_constant_learning_rate_alone():
     assert training_structure(config(**falling), 1200) != training_structure(
         config(**falling, **{"optimizer.learning_rate": 0.1}), 1200
     )
+
+
+def test_each_worker_takes_a_gpu_of_its_own(tmp_path, monkeypatch):
+    """The device files are made up; the locks and the environment are real."""
+    from vae_lab import device
+
+    monkeypatch.setattr(device, "glob", lambda pattern: ["/dev/nvidia10", "/dev/nvidia2"])
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setenv("TF_FORCE_GPU_ALLOW_GROWTH", "false")
+    taken = []
+    for _ in range(3):
+        monkeypatch.setattr(device, "_taken", [])  # as another process has it
+        monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+        number = device.take_gpu(tmp_path)
+        taken.append((number, os.environ.get("CUDA_VISIBLE_DEVICES"), device._taken))
+    assert [(number, visible) for number, visible, _ in taken] == [("2", "2"), ("10", "10"), (None, None)]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
+    assert device.gpus() == []

@@ -2,11 +2,10 @@
 
 import hashlib
 import json
-import os
-from glob import glob
 from typing import Any
 
 from vae_lab.data.dataset import identity as data_identity
+from vae_lab.device import gpus
 
 # Raise it by one whenever a change of the code changes results.
 NUMERICS_VERSION = 2
@@ -22,17 +21,12 @@ def _digest(content: Any) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def has_gpu() -> bool:
-    """Whether this machine shows a GPU, by its device files: TensorFlow would take seconds to say so."""
-    return bool(glob("/dev/nvidia[0-9]*")) and os.environ.get("CUDA_VISIBLE_DEVICES") not in ("", "-1")
-
-
 def resolve_jit(cfg: dict[str, Any]) -> bool:
     """Whether XLA compiles: `training.jit`, where auto means yes, but for convolutions on a CPU: oneDNN is faster."""
     if cfg["training"]["jit"] != "auto":
         return cfg["training"]["jit"]
     convolutional = any((cfg[axis].get("facts") or {}).get("convolutional") for axis in ("encoder", "decoder"))
-    return not convolutional or has_gpu()
+    return not convolutional or bool(gpus())
 
 
 def training_content(cfg: dict[str, Any]) -> dict[str, Any]:

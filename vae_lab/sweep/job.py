@@ -12,6 +12,7 @@ from typing import Any
 from vae_lab import compose
 from vae_lab.checkpoint import Checkpoints
 from vae_lab.checks import check
+from vae_lab.device import take_gpu
 from vae_lab.errors import UsageError
 from vae_lab.identity import hashes_of
 from vae_lab.sweep.claim import Claim, Claimed, claims_folder
@@ -101,6 +102,8 @@ def run_job(cfg: Any, overrides: list[str], choices: Mapping[str, str | None]) -
 
 def work(cfg: Any, name: str, tags: dict[str, str], progress: Progress, begun: RunRecord | None, store: Store) -> float:
     """Trains and evaluates, or only evaluates where the same training has finished."""
+    if cfg.sweep.total > 1:
+        take_gpu(claims_folder(cfg.tracking.uri, cfg.paths.outputs))
     from vae_lab.run import evaluate_again, run  # imports TensorFlow: not before the checks are over
 
     try:
