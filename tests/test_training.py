@@ -207,3 +207,19 @@ def test_initializer_is_the_one_that_was_asked_for(program):
     for layer in built.model.encoder.layers:
         if isinstance(layer, keras.layers.Dense):
             assert layer.kernel.numpy().mean() == pytest.approx(3, abs=0.01)
+
+
+def test_mixed_precision_computes_networks_alone_in_bfloat16(program):
+    """Weights, densities and their sums are float32; the ELBO moves by bfloat16's 2^-8, not more."""
+    _, pixels, exact = program("training.jit=false")
+    _, _, mixed = program("training.jit=false", "training.precision=mixed_bfloat16")
+    assert {layer.compute_dtype for layer in mixed.model.decoder.layers} == {"bfloat16"}
+    assert {weight.dtype for weight in mixed.model.weights} == {"float32"}
+    assert mixed.model.prior.compute_dtype == "float32"
+    terms, _ = mixed.trainer.step(tf.ones([100, 8, 8, 1]), tf.constant([0, 1]), tf.constant(0.0))
+    assert {term.dtype for term in terms} == {tf.float32}
+    _, pixels, mixed = program("training.jit=false", "training.precision=mixed_bfloat16")
+    (_, one), (_, other) = trained(exact, pixels), trained(mixed, pixels)
+    assert not same(one, other)
+    elbos = [built.elbo(*pixels.fixed["test"], 1, 0, 500)["elbo"].mean() for built in (exact, mixed)]
+    assert abs(elbos[0] - elbos[1]) < 0.01 * abs(elbos[0])

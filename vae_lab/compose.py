@@ -159,7 +159,12 @@ def make_model(
 
     def part(axis: str, **arguments: Any) -> Any:
         keras.utils.set_random_seed(zlib.crc32(f"{axis} {cfg.seed}".encode()))
-        return make(cfg[axis], **arguments)
+        # Only the networks compute in lower precision: densities and their sums stay in float32.
+        keras.config.set_dtype_policy(cfg.training.precision if axis in ("encoder", "decoder") else "float32")
+        try:
+            return make(cfg[axis], **arguments)
+        finally:
+            keras.config.set_dtype_policy("float32")
 
     posterior = part("posterior", latent_size=cfg.latent_size)
     encoder = part("encoder", output_size=posterior.params_size)

@@ -64,7 +64,8 @@ def model_structure(cfg: dict[str, Any]) -> str:
     parts = {axis: _plain(cfg[axis]) for axis in AXES if axis not in ("binarization", "estimator")}
     # The pixels' levels follow from the binarization; for the same model they must be the same.
     levels = cfg["binarization"]["facts"]["pixels"]
-    return _digest(parts | {"pixels": levels, "latent_size": cfg["latent_size"]})
+    precision = cfg["training"]["precision"]
+    return _digest(parts | {"pixels": levels, "latent_size": cfg["latent_size"], "precision": precision})
 
 
 def training_structure(cfg: dict[str, Any], rows: int = 0) -> str:
@@ -73,7 +74,7 @@ def training_structure(cfg: dict[str, Any], rows: int = 0) -> str:
     del content["seed"]
     content["rows"] = rows
     content["training"] = {
-        key: content["training"][key] for key in ("batch_size", "loss_reduction", "normalize_gradients")
+        key: content["training"][key] for key in ("batch_size", "loss_reduction", "normalize_gradients", "precision")
     }
     if cfg["schedule"]["_target_"].endswith(".constant"):
         content["optimizer"] = _plain(cfg["optimizer"], "learning_rate")

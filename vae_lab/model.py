@@ -23,14 +23,18 @@ class VAE(keras.Model):
     def build(self, image_shape):
         """The parts have made their weights already; Keras asks for this method."""
 
+    def features(self, x):
+        """x [B,H,W,C] -> what the posterior is made of, float32 whatever the networks compute in."""
+        return tf.cast(self.encoder(x), tf.float32)
+
     def encode(self, x, stop_gradient=False):
         """x [B,H,W,C] -> q(z|x), batch [B], event `latent_shape`."""
-        return self.posterior.distribution(self.encoder(x), stop_gradient)
+        return self.posterior.distribution(self.features(x), stop_gradient)
 
     def decode(self, z):
         """z [..., *latent_shape] -> p(x|z), batch [...], event [H,W,C]."""
         leading = tf.shape(z)[: len(z.shape) - len(self.latent_shape)]
-        parameters = self.decoder(tf.reshape(z, (-1, *self.latent_shape)))
+        parameters = tf.cast(self.decoder(tf.reshape(z, (-1, *self.latent_shape))), tf.float32)
         return self.likelihood.distribution(tf.reshape(parameters, tf.concat([leading, parameters.shape[1:]], 0)))
 
     def latent_prior(self):

@@ -129,6 +129,7 @@ def check_numbers(cfg: Config) -> None:
 def check_choices(cfg: Config) -> None:
     choices: dict[str, tuple] = {
         "training.loss_reduction": ("mean", "sum"),
+        "training.precision": ("float32", "mixed_bfloat16"),
         "training.select": ("last", "best"),
         "training.jit": ("auto", True, False),
         "training.normalize_gradients": (True, False),

@@ -15,7 +15,7 @@ class DoublyReparameterized(Objective):
     """
 
     def __call__(self, model, x, seed, epoch=None):
-        features, p = model.encoder(x), model.latent_prior()
+        features, p = model.features(x), model.latent_prior()
         z = model.posterior.distribution(features).sample((self.groups, self.samples), seed=seed)
         q = model.posterior.distribution(features, stop_gradient=True)
         rate = q.log_prob(z) - p.log_prob(z)

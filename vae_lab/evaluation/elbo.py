@@ -22,7 +22,7 @@ class ElboEvaluator:
         self.model = model
         self.closed_form_rate = closed_form_rate
         self.jit = jit
-        self._encode = tf.function(model.encoder, jit_compile=jit)
+        self._encode = tf.function(model.features, jit_compile=jit)
         self._terms = tf.function(self._batch_terms, jit_compile=jit)
         self._batch = tf.function(self._evaluate_batch)
 

@@ -18,7 +18,7 @@ class LogLikelihoodEvaluator:
 
     def __init__(self, model, jit):
         self.model = model
-        self._encode = tf.function(model.encoder, jit_compile=jit)
+        self._encode = tf.function(model.features, jit_compile=jit)
         self._log_weights = tf.function(self._block_log_weights, jit_compile=jit)
         self._block = tf.function(self._evaluate_block)
 
