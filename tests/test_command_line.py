@@ -177,7 +177,7 @@ def test_a_failed_job_is_told_and_the_others_go_on(tmp_path):
     assert [job.status for job in jobs] == ["FINISHED", "FAILED", "FINISHED"]
     assert read_run(store, parent).status == "FAILED"
     again = command(tmp_path, "train", "-m", *words, "sweep.plan=true")
-    assert [again.count(word) for word in ("finished", "failed", "2 done, 1 to do")] == [2, 1, 1]
+    assert [again.count(word) for word in ("│ finished", "│ failed", "2 done, 1 to do")] == [2, 1, 1]
     again = command(tmp_path, "train", "-m", *words, code=1)
     assert "2 of them are done already, 1 to do" in again
     assert f"sweep: {parent}" in again
