@@ -2,11 +2,13 @@
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from vae_lab import compose
+from vae_lab.layers.conv_sizes import layer_sizes
 
 
 class Model(NamedTuple):
@@ -24,13 +26,7 @@ MODELS = {
         ("data=mnist", "encoder=conv", "decoder=conv", "latent_size=2", "training.batch_size=32"), images=10_000
     ),
 }
-QUICK = {
-    "digits mlp": Model(("data=digits", "encoder.hidden=[32]", "decoder.hidden=[32]"), epochs=5),
-    "digits conv": Model(
-        ("data=digits", "encoder=conv", "encoder.filters=[4,8]", "decoder=conv", "decoder.base=[2,2,4]")
-        + ("decoder.filters=[8,4]",),
-    ),
-}
+QUICK = {"digits mlp": Model(("data=digits", "encoder.hidden=[32]", "decoder.hidden=[32]"), epochs=5)}
 
 ADAM = {"learning_rate": 1e-3, "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-7}
 SCALE_FLOOR = 1e-5  # of the posterior's softplus
@@ -122,26 +118,19 @@ def _dense(inputs: int, outputs: int, relu: bool) -> Layer:
 def _chain(widths: list[int], last_relu: bool = False) -> list[Layer]:
     return [
         _dense(inputs, outputs, relu=last_relu or index < len(widths) - 2)
-        for index, (inputs, outputs) in enumerate(zip(widths[:-1], widths[1:], strict=True))
+        for index, (inputs, outputs) in enumerate(pairwise(widths))
     ]
 
 
 def _stack(shape: tuple[int, ...], option: Any, kinds: Any, filters: Any, last_relu: bool = False) -> list[Layer]:
-    layers: list[Layer] = []
-    for index, (kind, count, kernel, stride, padding) in enumerate(
-        zip(kinds, filters, option.kernels, option.strides, option.paddings, strict=True)
-    ):
-        height, width = (_size(kind, size, kernel, stride, padding) for size in shape[:2])
-        relu = last_relu or index < len(filters) - 1
-        layers.append(Layer(kind, shape, (height, width, count), relu, kernel, stride, padding))
-        shape = (height, width, count)
-    return layers
-
-
-def _size(kind: str, size: int, kernel: int, stride: int, padding: str) -> int:
-    if kind == "transposed":
-        return size * stride if padding == "same" else (size - 1) * stride + kernel
-    return -(-size // stride) if padding == "same" else (size - kernel) // stride + 1
+    sizes = layer_sizes(shape[:2], option.kernels, option.strides, option.paddings, kinds)
+    shapes = [(*size, channels) for size, channels in zip(sizes, [shape[-1], *filters], strict=True)]
+    return [
+        Layer(kind, before, after, last_relu or index < len(filters) - 1, kernel, stride, padding)
+        for index, (kind, (before, after), kernel, stride, padding) in enumerate(
+            zip(kinds, pairwise(shapes), option.kernels, option.strides, option.paddings, strict=True)
+        )
+    ]
 
 
 def initial_weights(spec: Spec) -> list[tuple[np.ndarray, np.ndarray]]:

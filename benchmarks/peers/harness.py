@@ -19,8 +19,7 @@ def build(spec: Spec, pixels: np.ndarray):
     turns = count()
 
     def train(epochs):
-        for result in trainer.train(images, next(turns), epochs):
-            pass
-        return Means(*(float(result.running[name]) for name in Means._fields))
+        *_, last = trainer.train(images, next(turns), epochs)
+        return Means(*(float(last.running[name]) for name in Means._fields))
 
     return train

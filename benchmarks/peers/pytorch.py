@@ -60,7 +60,8 @@ def _module(layer, kernel, bias):
         module = torch.nn.Conv2d(layer.inputs[-1], layer.outputs[-1], **size)
         kernel = kernel.transpose(3, 2, 0, 1)
     else:
-        # "same" cuts kernel - stride places off; where that is odd, the one more at the far end.
+        # "same" keeps size x stride places. Where kernel - stride is odd, Keras cuts one more off the far end and
+        # PyTorch can only do so at the near one: a mirrored kernel, the same work.
         cut = layer.kernel - layer.stride
         module = torch.nn.ConvTranspose2d(
             layer.inputs[-1], layer.outputs[-1], **size, padding=(cut + 1) // 2, output_padding=cut % 2
