@@ -13,7 +13,7 @@ class Shape(NamedTuple):
 
 
 BATCH = Shape(100, 784, 300)  # the first layer of the dense MNIST model
-LARGE = Shape(2048, 2048, 2048)
+LARGE = Shape(1024, 1024, 1024)
 
 
 def build():
