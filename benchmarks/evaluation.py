@@ -1,0 +1,117 @@
+"""The importance-weighted log-likelihood: its speed beside the machine's products, and its memory."""
+
+import threading
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from benchmarks import matmul
+from benchmarks.specification import MODELS, Model, specification
+from benchmarks.workers import Worker
+
+SAMPLES = (500, 5000)  # K
+SECONDS = 20.0
+SECONDS_BETWEEN_LOOKS = 0.005
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """What one evaluation took."""
+
+    images: int
+    seconds: float
+    mean: float  # nats per image
+    peak_bytes: int | None  # beyond the built model and its data, compiling included; None where it cannot be seen
+    limit: float  # FLOP a second of the best product, before and after
+
+
+def build(model: Model, samples: int):
+    """Returns a function of the seconds to fill, which evaluates as many test images as that allows."""
+    import numpy as np
+
+    from vae_lab import compose
+    from vae_lab.program import binarize, load_dataset, new_program
+
+    cfg = compose.compose(*model.overrides)
+    dataset = load_dataset(cfg)
+    binarization = compose.make_binarization(cfg)
+    # Evaluation needs no training rows; drawing all of them would leave freed memory behind, and hide what comes.
+    pixels = binarize(replace(dataset, train=dataset.train[:1000], val=dataset.val[:0]), binarization)
+    log_likelihood = new_program(cfg, pixels, binarization).log_likelihood
+    images, levels = pixels.fixed["test"]
+    product = matmul.build()
+
+    def limit(seconds):
+        return max(product(min(seconds, 2.0)).values())
+
+    def evaluate(seconds):
+        before = limit(seconds)
+        with Memory() as memory:
+            log_likelihood(images[:100], levels, samples, 0)  # compiles
+            began = time.perf_counter()
+            log_likelihood(images[:100], levels, samples, 0)
+            blocks = max(1, int(seconds / (time.perf_counter() - began)))
+            chosen = images[: 100 * blocks]
+            began = time.perf_counter()
+            values = log_likelihood(chosen, levels, samples, 0)
+            taken = time.perf_counter() - began
+        if not np.isfinite(values).all():
+            raise ArithmeticError("a log-likelihood is not finite")
+        return Evaluated(len(chosen), taken, float(values.mean()), memory.peak(), (before + limit(seconds)) / 2)
+
+    return evaluate
+
+
+class Memory:
+    """Looks at the process's resident memory every few milliseconds inside its `with` block."""
+
+    def __enter__(self):
+        self._seen = [self._resident()]
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._over.set()
+        self._thread.join()
+
+    def peak(self) -> int | None:
+        """The most bytes beyond those at the beginning."""
+        return None if self._seen[0] is None else max(self._seen) - self._seen[0]
+
+    def _watch(self):
+        while self._seen[0] is not None and not self._over.wait(SECONDS_BETWEEN_LOOKS):
+            self._seen.append(self._resident())
+
+    @staticmethod
+    def _resident():
+        try:
+            fields = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+        except OSError:  # no Linux
+            return None
+        return int(fields["VmRSS"].split()[0]) * 1024
+
+
+def report(model: Model = MODELS["MNIST mlp"], samples: tuple[int, ...] = SAMPLES, seconds: float = SECONDS) -> str:
+    """Measures one K after the other, each in a process of its own, as a Markdown table."""
+    decoding = sum(layer.flops() for layer in specification(model).decoder)
+    lines = [
+        "| K | images | time | decodings a second | GFLOP/s | of the limit | memory beyond the model |",
+        "|---:|---:|---:|---:|---:|---:|---:|",
+    ]
+    for k in samples:
+        with Worker("benchmarks.evaluation", model, k) as worker:
+            done: Evaluated = worker.turn(seconds).result
+        rate = k * done.images / done.seconds
+        cells = (
+            f"{k:,}",
+            f"{done.images:,}",
+            f"{done.seconds:.1f} s",
+            f"{rate:,.0f}",
+            f"{rate * decoding / 1e9:.1f}",
+            f"{rate * decoding / done.limit:.0%} of {done.limit / 1e9:.0f}",
+            "not seen" if done.peak_bytes is None else f"{done.peak_bytes / 2**20:.0f} MiB",
+        )
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join([*lines, "", f"{decoding / 1e6:.2g} MFLOP a decoding."])
