@@ -19,6 +19,7 @@ from vae_lab.sweep.job import run_job
 from vae_lab.sweep.tidy import close_dead_runs
 from vae_lab.tracking.records import read_run
 from vae_lab.tracking.run import TrackedRun
+from vae_lab.tracking.store import open_store
 
 TINY = (
     "encoder.hidden=[16]",
@@ -263,3 +264,12 @@ def test_a_loss_that_is_not_finite_leaves_the_last_values_and_a_checkpoint(own_h
     assert found.info.status == "FAILED"
     assert ("val/elbo", 2) in rows(store, found.info.run_id)
     assert len(store.client.list_artifacts(found.info.run_id, "checkpoint")) == 1
+
+
+def test_a_database_that_is_deleted_is_an_error_and_not_a_silence(tmp_path):
+    store = open_store(f"sqlite:///{tmp_path}/mlflow.db", "tests", str(tmp_path / "artifacts"))
+    tracked = TrackedRun(store, "lost", {})
+    tracked.metrics({"a": 1.0}, 0)
+    (tmp_path / "mlflow.db").unlink()
+    with pytest.raises(FileNotFoundError, match=r"mlflow\.db was deleted while the run was going on"):
+        tracked.finish("FINISHED")

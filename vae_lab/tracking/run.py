@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import psutil
 
-from vae_lab.tracking.store import SECONDS_TO_WAIT, Store, is_away
+from vae_lab.tracking.store import SECONDS_TO_WAIT, Store, is_away, require_database
 
 log = logging.getLogger("vae_lab")
 
@@ -98,6 +98,7 @@ class TrackedRun:
     def flush(self, ending: bool = False) -> bool:
         """Writes what waits; returns whether nothing waits any more."""
         self._away = False
+        require_database(self.store)
         if not ending:
             self._undone.append(lambda: self._write_tags(beat()))
         if self.waiting:

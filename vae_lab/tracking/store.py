@@ -41,6 +41,13 @@ class Store:
         return f"open {self.uri}"
 
 
+def require_database(store: Store) -> None:
+    """Raises FileNotFoundError where a sqlite database was deleted under its users: what they write goes nowhere."""
+    path = database_path(store.uri)
+    if path is not None and not path.is_file():
+        raise FileNotFoundError(f"tracking.uri={store.uri} was deleted while the run was going on; start it again")
+
+
 def is_away(store: Store, error: BaseException) -> bool:
     """Whether an error says that the tracking server does not answer, rather than that it refuses."""
     from mlflow.exceptions import MlflowException, RestException
