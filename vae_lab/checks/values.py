@@ -108,10 +108,6 @@ def check_numbers(cfg: Config) -> None:
         for value in _set(cfg, key):
             if not (isinstance(value, int | float) and 0 <= value < math.inf):
                 raise UsageError(f"{key}={_shown(value)} must be a number of at least 0")
-    if (ends := cfg.posterior.get("raw_scale_range")) is not None:
-        listed = isinstance(ends, Sequence) and not isinstance(ends, str) and len(ends) == 2
-        if not (listed and all(isinstance(end, int | float) for end in ends) and ends[0] < ends[1]):
-            raise UsageError(f"posterior.raw_scale_range={_shown(ends)} must be two rising numbers, such as [-6,2]")
     if cfg.likelihood.get("scale") in ("shared", "per_pixel"):
         if cfg.likelihood.initial_scale <= cfg.likelihood.scale_floor:
             raise UsageError(
@@ -120,6 +116,10 @@ def check_numbers(cfg: Config) -> None:
             )
     if cfg.optimizer.get("clipnorm") and cfg.optimizer.get("global_clipnorm"):
         raise UsageError("optimizer.clipnorm and optimizer.global_clipnorm exclude each other; set one of them to null")
+    if (ends := cfg.posterior.get("raw_scale_range")) is not None:
+        listed = isinstance(ends, Sequence) and not isinstance(ends, str) and len(ends) == 2
+        if not (listed and all(isinstance(end, int | float) for end in ends) and ends[0] < ends[1]):
+            raise UsageError(f"posterior.raw_scale_range={_shown(ends)} must be two rising numbers, such as [-6,2]")
 
 
 def check_choices(cfg: Config) -> None:
