@@ -113,7 +113,7 @@ def test_short_forms_run(name, tmp_path):
     done = subprocess.run(
         [sys.executable, "scripts/train.py", f"experiment={name}", "short=true", "training.jit=false"],
         cwd=CHECKOUT,
-        env={"PATH": "/usr/bin:/bin", "VAE_LAB_HOME": str(tmp_path)},
+        env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(CHECKOUT), "VAE_LAB_HOME": str(tmp_path)},
         capture_output=True,
         text=True,
         timeout=300,
