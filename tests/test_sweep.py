@@ -54,8 +54,8 @@ def test_the_short_form_lies_over_every_arm_when_asked_for_and_under_the_command
     study = STUDY | {"short": {"training.epochs": 1, "prior.components": 2, "seeds": [3]}}
     assert plan(study, {}) == plan(STUDY, {})
     assert plan(study, {"short": ["false"]})[0].overrides == ("prior=mvn", "short=false", "seed=0")
+    assert names(plan(study, {"short": ["True"]})) == ["a-s3", "b-s3"]  # Hydra's parser gives back Python's text
     jobs = plan(study, {"short": ["true"]})
-    assert names(jobs) == ["a-s3", "b-s3"]
     assert jobs[1].overrides == ("prior=mixture", "prior.components=2", "training.epochs=1", "short=true", "seed=3")
     jobs = plan(study, {"short": ["true"], "seed": ["0", "1"], "training.epochs": ["7"]})
     assert names(jobs) == ["a-s0", "a-s1", "b-s0", "b-s1"]

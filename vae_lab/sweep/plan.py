@@ -73,7 +73,8 @@ def plan(study: Mapping[str, Any] | None, given: Mapping[str, Sequence[str]]) ->
         arms: dict[str, dict[str, str]] = {"": {}}
     else:
         check_study(study)
-        short = dict(study.get("short", {})) if given.get("short") == ["true"] else {}
+        wanted = [text.lower() for text in given.get("short", [])] == ["true"]
+        short = dict(study.get("short", {})) if wanted else {}
         seeds = short.pop("seeds", study["seeds"])
         arms = {
             str(name): {key: _text(value) for key, value in {**overrides, **short}.items() if key not in given}
