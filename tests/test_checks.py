@@ -70,6 +70,11 @@ ILLEGAL = {
         ["likelihood=normal", "likelihood.scale=shared", "likelihood.initial_scale=1e-4"],
         "likelihood.initial_scale=0.0001 must be above likelihood.scale_floor=0.001",
     ),
+    "range of scales upside down": (
+        ["posterior.raw_scale_range=[2,-6]"],
+        "posterior.raw_scale_range=[2, -6] must be two rising numbers",
+    ),
+    "short without a short form": (["short=true"], "short=true needs an experiment that has a short form"),
     "unknown choice": (["training.select=first"], "training.select=first is not one of: last, best"),
     "unknown scale": (["likelihood=normal", "likelihood.scale=free"], "not one of: fixed, shared, per_pixel"),
     "evaluation across blocks": (

@@ -182,6 +182,14 @@ def test_default_conv_spatial_sizes_and_weights():
     assert down.output_shape == (None, 7, 7, 8)
 
 
+def test_dense_layers_follow_the_convolutions_and_are_not_linear():
+    network = encoder("conv", GREY_28, hidden=[16], paddings=["same", "same"])
+    dense = [layer for layer in network.layers if isinstance(layer, keras.layers.Dense)]
+    assert [layer.activation.__name__ for layer in dense] == ["relu", "linear"]
+    convolutions = (9 * 1 * 32 + 32) + (9 * 32 * 64 + 64)
+    assert network.count_params() == convolutions + (7 * 7 * 64 * 16 + 16) + (16 * 4 + 4)
+
+
 def test_conv_spatial_keeps_the_grid():
     """A pixel touches no feature beyond its reach: what a dense layer in between would break."""
     network = small_encoder("conv_spatial", GREY_28)

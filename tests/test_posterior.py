@@ -343,10 +343,31 @@ def test_spatial_kl_equals_the_kl_of_the_flattened_latent():
     np.testing.assert_allclose(kl, tfd.kl_divergence(q_flat, prior("mvn", (30,)).distribution(None)), rtol=1e-6)
 
 
-@pytest.mark.parametrize(("activation", "expected"), [("exp", np.exp), ("softplus", lambda raw: np.log1p(np.exp(raw)))])
-def test_mvn_diag_scale_is_the_activation_of_its_features(activation, expected):
-    """The second half of the features is the unconstrained scale, not the log-variance."""
+ACTIVATIONS = {
+    "exp": np.exp,
+    "sqrt_exp": lambda raw: np.sqrt(np.exp(raw)),
+    "softplus": lambda raw: np.log1p(np.exp(raw)),
+}
+
+
+def diagonal(raw, activation, raw_scale_range=None):
+    """mvn_diag with loc 0 and this unconstrained scale."""
+    posterior = MVNDiag(len(raw), activation, raw_scale_range, scale_floor=1e-5)
+    return posterior.distribution(tf.concat([tf.zeros(len(raw)), raw], axis=0)[tf.newaxis])
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_mvn_diag_scale_is_the_activation_of_its_features(activation):
+    """The second half of the features is the unconstrained scale; the log-variance for sqrt_exp alone."""
     raw = np.linspace(-3, 3, 7, dtype=np.float32)
-    posterior = MVNDiag(7, scale_activation=activation, scale_floor=1e-5)
-    q = posterior.distribution(tf.constant(np.concatenate([np.zeros(7, np.float32), raw])[np.newaxis]))
-    np.testing.assert_allclose(q.stddev()[0], 1e-5 + expected(raw), rtol=1e-6)
+    expected = 1e-5 + ACTIVATIONS[activation](raw)
+    np.testing.assert_allclose(diagonal(raw, activation).stddev()[0], expected, rtol=1e-6)
+
+
+def test_mvn_diag_clips_its_features_to_their_range_and_gives_no_gradient_beyond():
+    raw = tf.constant([-9.0, -6.0, 0.0, 1.9, 5.0])
+    with tf.GradientTape() as tape:
+        tape.watch(raw)
+        scale = diagonal(raw, "sqrt_exp", [-6.0, 2.0]).stddev()[0]
+    np.testing.assert_allclose(scale, 1e-5 + np.exp([-3.0, -3.0, 0.0, 0.95, 1.0]), rtol=1e-6)
+    assert (tape.gradient(scale, raw).numpy() != 0).tolist() == [False, True, True, True, False]

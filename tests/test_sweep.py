@@ -52,9 +52,24 @@ def test_a_plain_multirun_is_a_product_with_seeds_innermost():
     assert jobs[0].arm == "prior=mvn"
 
 
+def test_the_short_form_lies_over_every_arm_when_asked_for_and_under_the_command_line():
+    study = STUDY | {"short": {"training.epochs": 1, "prior.components": 2, "seeds": [3]}}
+    assert plan(study, {}) == plan(STUDY, {})
+    assert plan(study, {"short": ["false"]})[0].overrides == ("prior=mvn", "short=false", "seed=0")
+    assert names(plan(study, {"short": ["True"]})) == ["a-s3", "b-s3"]  # Hydra's parser gives back Python's text
+    jobs = plan(study, {"short": ["true"]})
+    assert jobs[1].overrides == ("prior=mixture", "prior.components=2", "training.epochs=1", "short=true", "seed=3")
+    jobs = plan(study, {"short": ["true"], "seed": ["0", "1"], "training.epochs": ["7"]})
+    assert names(jobs) == ["a-s0", "a-s1", "b-s0", "b-s1"]
+    assert {override for job in jobs for override in job.overrides if "epochs" in override} == {"training.epochs=7"}
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
+        ({"short": [1]}, "study.short must be a mapping"),
+        ({"short": {"seed": 1}}, "study.short sets seed; seeds belong in study.short.seeds"),
+        ({"short": {"seeds": []}}, r"study.short.seeds=\[\] must be a list of different seeds"),
         ({"arm": {}}, "study.arm is not a key of a study"),
         ({"arms": {}}, "study.arms must name at least one arm"),
         ({"arms": {"a": None}}, "study.arms.a must be a mapping"),

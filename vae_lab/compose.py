@@ -23,7 +23,7 @@ CONF = PACKAGE / "conf" if (PACKAGE / "conf").is_dir() else PACKAGE.parent / "co
 
 
 # What a configuration holds beside the model, its training and its evaluation.
-NOT_OF_THE_MODEL = ("paths", "sweep", "study", "tracking")
+NOT_OF_THE_MODEL = ("paths", "sweep", "study", "short", "tracking")
 
 
 def home() -> str:

@@ -124,6 +124,10 @@ def check_numbers(cfg: Config) -> None:
             )
     if cfg.optimizer.get("clipnorm") and cfg.optimizer.get("global_clipnorm"):
         raise UsageError("optimizer.clipnorm and optimizer.global_clipnorm exclude each other; set one of them to null")
+    if (ends := cfg.posterior.get("raw_scale_range")) is not None:
+        listed = isinstance(ends, Sequence) and not isinstance(ends, str) and len(ends) == 2
+        if not (listed and all(isinstance(end, int | float) for end in ends) and ends[0] < ends[1]):
+            raise UsageError(f"posterior.raw_scale_range={_shown(ends)} must be two rising numbers, such as [-6,2]")
 
 
 def check_choices(cfg: Config) -> None:
@@ -133,7 +137,7 @@ def check_choices(cfg: Config) -> None:
         "training.select": ("last", "best"),
         "training.jit": ("auto", True, False),
         "training.normalize_gradients": (True, False),
-        "posterior.scale_activation": ("softplus", "exp"),
+        "posterior.scale_activation": ("softplus", "exp", "sqrt_exp"),
         "prior.covariance": ("diag", "full"),
         "prior.initialize": ("random", "training_images"),
         "likelihood.scale": ("fixed", "shared", "per_pixel"),
@@ -167,6 +171,8 @@ def check_words(cfg: Config) -> None:
     splits = cfg.evaluation.log_likelihood_of
     if isinstance(splits, str) or not isinstance(splits, Sequence) or not set(splits) <= {"train", "test"}:
         raise UsageError(f"evaluation.log_likelihood_of={_shown(splits)} must be a list of train and test")
+    if cfg.get("short") and not (cfg.study and cfg.study.get("short")):
+        raise UsageError("short=true needs an experiment that has a short form, `study.short`; leave short away")
     if not cfg.tracking.experiment_name:
         raise UsageError("tracking.experiment_name is empty; name an MLflow experiment")
 

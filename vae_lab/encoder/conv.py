@@ -6,12 +6,19 @@ from vae_lab.layers.convolutions import downward
 
 
 class Conv(keras.Sequential):
-    """Pixels less `shift`, convolutions, then one linear dense layer."""
+    """Pixels less `shift`, convolutions, then dense layers; the last one is linear."""
 
-    def __init__(self, output_size, filters, kernels, strides, paddings, activation, initializer, shift):
-        convolutions = downward(filters, kernels, strides, paddings, activation, initializer)
-        features = keras.layers.Dense(
-            output_size, kernel_initializer=keras.initializers.get(initializer), name="features"
+    def __init__(self, output_size, filters, kernels, strides, paddings, activation, initializer, hidden, shift):
+        def dense(units, **options):
+            return keras.layers.Dense(units, kernel_initializer=keras.initializers.get(initializer), **options)
+
+        super().__init__(
+            [
+                *([keras.layers.Rescaling(1.0, offset=-shift)] if shift else []),
+                *downward(filters, kernels, strides, paddings, activation, initializer),
+                keras.layers.Flatten(),
+                *(dense(units, activation=activation, name=f"hidden_{i}") for i, units in enumerate(hidden)),
+                dense(output_size, name="features"),
+            ],
+            name="encoder",
         )
-        shifted = [keras.layers.Rescaling(1.0, offset=-shift)] if shift else []
-        super().__init__([*shifted, *convolutions, keras.layers.Flatten(), features], name="encoder")

@@ -8,7 +8,7 @@ from typing import Any
 
 from vae_lab.errors import UsageError
 
-STUDY_KEYS = {"question", "arms", "seeds", "metric", "expected"}
+STUDY_KEYS = {"question", "arms", "seeds", "metric", "expected", "short"}
 
 
 @dataclass(frozen=True)
@@ -43,23 +43,25 @@ def check_study(study: Mapping[str, Any]) -> None:
     """Raises UsageError where a study is not of the form that `plan` reads."""
     if unknown := set(study) - STUDY_KEYS:
         raise UsageError(f"study.{sorted(unknown)[0]} is not a key of a study; it has {', '.join(sorted(STUDY_KEYS))}")
-    arms, seeds = study.get("arms"), study.get("seeds")
+    arms, seeds, short = study.get("arms"), study.get("seeds"), study.get("short", {})
     if not isinstance(arms, Mapping) or not arms:
         raise UsageError("study.arms must name at least one arm, each with its overrides, such as mvn: {prior: mvn}")
-    for name, overrides in arms.items():
+    for name, overrides in [*((f"arms.{arm}", arms[arm]) for arm in arms), ("short", short)]:
         if not isinstance(overrides, Mapping):
-            raise UsageError(f"study.arms.{name} must be a mapping of overrides, such as {{prior: mvn}}")
+            raise UsageError(f"study.{name} must be a mapping of overrides, such as {{prior: mvn}}")
         if "seed" in overrides:
-            raise UsageError(f"study.arms.{name} sets seed; seeds belong in study.seeds")
-    if not isinstance(seeds, Sequence) or not seeds or len(set(seeds)) != len(seeds):
-        raise UsageError(f"study.seeds={seeds} must be a list of different seeds")
+            raise UsageError(f"study.{name} sets seed; seeds belong in study.{'short.' * (name == 'short')}seeds")
+    for name, listed in (("seeds", seeds), ("short.seeds", short.get("seeds", seeds))):
+        if not isinstance(listed, Sequence) or not listed or len(set(listed)) != len(listed):
+            raise UsageError(f"study.{name}={listed} must be a list of different seeds")
 
 
 def plan(study: Mapping[str, Any] | None, given: Mapping[str, Sequence[str]]) -> list[Job]:
     """Lists the jobs of a sweep.
 
     Args:
-      study: question, arms and seeds of an experiment file, or None for a plain multirun.
+      study: question, arms and seeds of an experiment file, or None for a plain multirun. Its `short` holds overrides,
+        and `seeds`, that `short=true` lays over every arm.
       given: the command line: by key, its values in Hydra's text. Several values make a sweep; whatever is given wins
         over the study's arms and seeds.
 
@@ -71,12 +73,15 @@ def plan(study: Mapping[str, Any] | None, given: Mapping[str, Sequence[str]]) ->
         arms: dict[str, dict[str, str]] = {"": {}}
     else:
         check_study(study)
+        wanted = [text.lower() for text in given.get("short", [])] == ["true"]
+        short = dict(study.get("short", {})) if wanted else {}
+        seeds = short.pop("seeds", study["seeds"])
         arms = {
-            str(name): {key: _text(value) for key, value in overrides.items() if key not in given}
+            str(name): {key: _text(value) for key, value in {**overrides, **short}.items() if key not in given}
             for name, overrides in study["arms"].items()
         }
         if "seed" not in given:
-            axes.append([("seed", str(seed)) for seed in study["seeds"]])
+            axes.append([("seed", str(seed)) for seed in seeds])
     axes.sort(key=lambda axis: axis[0][0] == "seed")
     jobs = []
     for arm, chosen in arms.items():
