@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
+from vae_lab.evaluation.images import COLUMNS, contact_sheet, prior_samples, reconstructions, spread_rows
 
 from vae_lab.binarization import intensities
 from vae_lab.checks.facts import bits_offset
 from vae_lab.data import digits
-from vae_lab.evaluation.images import COLUMNS, contact_sheet, prior_samples, reconstructions, spread_rows
 from vae_lab.evaluation.latent import active_units
 from vae_lab.evaluation.metrics import evaluate_split
 

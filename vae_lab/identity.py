@@ -31,7 +31,7 @@ def run_hashes(cfg: dict[str, Any], data_sha256: str, jit: bool, numerics_versio
     same but for the seed.
     """
     training = training_content(cfg, data_sha256, jit, numerics_version)
-    evaluation = training | {"evaluation": _plain(cfg["evaluation"], "batch_size", "images_every")}
+    evaluation = training | {"evaluation": _plain(cfg["evaluation"], "batch_size", "images_every", "pictures")}
     group = {key: value for key, value in training.items() if key != "seed"}
     return {
         "vae_lab.training": _digest(training),

@@ -12,14 +12,13 @@ import numpy as np
 import tensorflow as tf
 
 from vae_lab import compose
-from vae_lab.checks.facts import bits_offset
 from vae_lab.data.dataset import Dataset
 from vae_lab.errors import UsageError
-from vae_lab.evaluation.images import prior_samples, reconstructions
-from vae_lab.evaluation.metrics import elbo_metrics, evaluate_split
+from vae_lab.evaluation.metrics import elbo_metrics
 from vae_lab.identity import run_hashes
 from vae_lab.numerics import NUMERICS_VERSION
 from vae_lab.program import Pixels, Program, binarize, load_dataset, new_program, program_for, resolve_jit
+from vae_lab.results import conclude, final_metrics, log_frames
 from vae_lab.tracking.provenance import provenance
 from vae_lab.tracking.records import RunRecord, fetch_artifact, read_run
 from vae_lab.tracking.run import TrackedRun
@@ -63,7 +62,7 @@ def run(cfg: Any, name: str, tags: dict[str, str], on_progress: OnProgress) -> d
         pixels = binarize(dataset, binarization)
         program = program_for(cfg, pixels, binarization)
         epoch = train(cfg, program, pixels, record, on_progress)
-        metrics = evaluate(cfg, program, pixels, record, epoch)
+        metrics = conclude(cfg, program, dataset, pixels, record, epoch)
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / Path(WEIGHTS).name
             program.model.save_weights(path)
@@ -79,7 +78,7 @@ def train(cfg: Any, program: Program, pixels: Pixels, record: TrackedRun, on_pro
     speeds: list[float] = []
     training_seconds = 0.0
     latest: dict[str, float] = {}
-    log_images(cfg, model, pixels, record, epoch)
+    log_frames(cfg, program, pixels, record, epoch)
     for result in program.trainer.train(tf.constant(pixels.train), cfg.seed, cfg.training.epochs):
         if result.complete:
             epoch = round(result.epoch)
@@ -96,12 +95,12 @@ def train(cfg: Any, program: Program, pixels: Pixels, record: TrackedRun, on_pro
                 stopper.on_epoch_end(epoch - 1, latest)
             record.metrics(latest, epoch)
             if settings.images_every and epoch % settings.images_every == 0:
-                log_images(cfg, model, pixels, record, epoch)
+                log_frames(cfg, program, pixels, record, epoch)
         on_progress(result, latest)
         if result.complete and model.stop_training:
             break
     if settings.images_every and epoch % settings.images_every:
-        log_images(cfg, model, pixels, record, epoch)
+        log_frames(cfg, program, pixels, record, epoch)
     record.metrics({"perf/training_seconds": training_seconds}, epoch)
     if len(speeds) > 1:
         record.metrics({"perf/images_per_second": statistics.median(speeds[1:])}, epoch)
@@ -128,33 +127,6 @@ def early_stopping(cfg: Any, model: Any) -> Any:
     return stopper
 
 
-def log_images(cfg: Any, model: Any, pixels: Pixels, record: TrackedRun, epoch: int) -> None:
-    """Logs the frames of an epoch."""
-    if cfg.evaluation.images_every:
-        record.image("reconstructions", reconstructions(model, *pixels.fixed["test"]), epoch)
-        record.image("prior_samples", prior_samples(model, cfg.evaluation.seed), epoch)
-
-
-def final_metrics(cfg: Any, program: Program, pixels: Pixels) -> tuple[dict[str, float], dict[str, dict]]:
-    """Metrics of train and test at the present weights, and the values of each image by split."""
-    metrics: dict[str, float] = {}
-    values: dict[str, dict] = {}
-    for split in ("train", "test"):
-        new, values[split] = evaluate_split(
-            program, split, *pixels.fixed[split], settings=cfg.evaluation, bits_offset=bits_offset(cfg)
-        )
-        metrics |= new
-    return metrics, values
-
-
-def evaluate(cfg: Any, program: Program, pixels: Pixels, record: TrackedRun, epoch: int) -> dict[str, float]:
-    """Logs the final metrics at an epoch, and the values of each test image."""
-    metrics, values = final_metrics(cfg, program, pixels)
-    record.metrics(metrics, epoch)
-    record.arrays(values["test"], "evaluation/test.npz")
-    return metrics
-
-
 @dataclass(frozen=True)
 class LoadedRun:
     """A run brought back: its configuration, data and trained model."""
@@ -170,9 +142,16 @@ class LoadedRun:
         """The VAE at the run's selected weights."""
         return self.program.model
 
-    def metrics(self) -> dict[str, float]:
-        """The run's final metrics, computed again from its weights."""
-        return final_metrics(self.cfg, self.program, self.pixels)[0]
+    def metrics(self, *splits: str) -> dict[str, float]:
+        """The run's final metrics, computed again from its weights; of these splits if any are named.
+
+        Raises:
+          UsageError: when its data have no such split.
+        """
+        for split in splits:
+            if split not in self.pixels.fixed:
+                raise UsageError(f"splits={','.join(splits)}: the run's data have {', '.join(self.pixels.fixed)}")
+        return final_metrics(self.cfg, self.program, self.pixels, splits or None)[0]
 
 
 def load_run(run_id: str, *overrides: str, tracking_uri: str | None = None) -> LoadedRun:

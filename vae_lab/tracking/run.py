@@ -1,5 +1,6 @@
 """One run in MLflow, written in batches."""
 
+import re
 import tempfile
 import time
 import traceback
@@ -12,6 +13,9 @@ import numpy as np
 
 from vae_lab.tracking.store import Store
 
+# Where MLflow puts logged frames, and how it names them.
+FRAMES = "images"
+FRAME = re.compile(r"(?P<key>.+)[%+]step[%+](?P<step>\d+)[%+]timestamp[%+](?P<timestamp>\d+)[%+].*\.png")
 PARENT_TAG = "mlflow.parentRunId"
 SECONDS_BETWEEN_WRITES = 5.0
 PARAMS_A_CALL, METRICS_A_CALL = 100, 1000
@@ -93,6 +97,33 @@ class TrackedRun:
     def image(self, key: str, picture: np.ndarray, step: int) -> None:
         """Logs a uint8 picture [height,width,3] as a frame of `key`."""
         self.client.log_image(self.run_id, picture, key=key, step=step)
+
+    def frames(self, key: str) -> list[tuple[int, np.ndarray]]:
+        """Reads the frames of `key` back: step and uint8 picture, by step, of each step the newest."""
+        from PIL import Image
+
+        if not self.client.list_artifacts(self.run_id, FRAMES):
+            return []
+        with tempfile.TemporaryDirectory() as folder:
+            newest: dict[int, tuple[int, Path]] = {}
+            for path in Path(self.client.download_artifacts(self.run_id, FRAMES, folder)).iterdir():
+                if (found := FRAME.fullmatch(path.name)) and found["key"] == key:
+                    step, timestamp = int(found["step"]), int(found["timestamp"])
+                    newest[step] = max(newest.get(step, (-1, path)), (timestamp, path))
+            return [(step, np.asarray(Image.open(newest[step][1]).convert("RGB"))) for step in sorted(newest)]
+
+    def history(self, key: str) -> list[tuple[int, float]]:
+        """Reads a metric back: step and value, by step, of each step the newest."""
+        self.flush()
+        points = sorted(self.client.get_metric_history(self.run_id, key), key=lambda point: point.timestamp)
+        return sorted({point.step: point.value for point in points}.items())
+
+    def content(self, content: bytes, artifact: str) -> None:
+        """Logs a file by its content."""
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / Path(artifact).name
+            path.write_bytes(content)
+            self.file(path, str(Path(artifact).parent))
 
     def text(self, content: str, artifact: str) -> None:
         """Logs a text as an artifact."""

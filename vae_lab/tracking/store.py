@@ -18,6 +18,7 @@ SECONDS_FOR_THE_LOCK = 120
 SECONDS_FOR_THE_SERVER = 10
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")  # a bar a file, over our own progress
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,47 @@
+"""The latents of a split, to turn and to ask."""
+
+import numpy as np
+
+from vae_lab.evaluation.pictures.subject import Subject
+
+# Ten hues that stay apart in print (Tableau's).
+COLOURS = ["#4e79a7", "#f28e2b", "#e15759", "#76b7b2", "#59a14f", "#edc948", "#b07aa1", "#ff9da7", "#9c755f", "#bab0ac"]
+
+
+def latent_space(subject: Subject) -> str | None:
+    """Posterior means coloured by label, as an HTML page that brings its own library: it needs no network.
+
+    Two or three latents as they are; of more, the three most active. None of a single latent.
+    """
+    if len(subject.by_activity) < 2:
+        return None
+    import plotly.graph_objects as go
+
+    means = subject.encoded[0].reshape(len(subject.rows), -1)
+    chosen = sorted(subject.by_activity) if means.shape[1] <= 3 else list(subject.by_activity[:3])
+    points = means[:, chosen]
+    labels = subject.encoded_labels
+    classes = [None] if labels is None else list(np.unique(labels))
+    marks = {"size": 3 if len(chosen) == 3 else 6, "opacity": 0.8}
+    figure = go.Figure()
+    for label in classes:
+        of_class = slice(None) if label is None else labels == label
+        place = dict(zip("xyz", points[of_class].T, strict=False))
+        options = {
+            "mode": "markers",
+            "marker": marks,
+            "name": "" if label is None else str(label),
+            "customdata": subject.rows[of_class],
+            "hovertemplate": f"{subject.split} row %{{customdata}}",
+        }
+        figure.add_trace((go.Scatter3d if len(chosen) == 3 else go.Scatter)(**place, **options))
+    names = dict(zip(("xaxis_title", "yaxis_title", "zaxis_title"), map(subject.latent_name, chosen), strict=False))
+    figure.update_layout(
+        title=subject.title("Posterior means"),
+        colorway=COLOURS,
+        template="plotly_white",
+        legend={"title": "class", "itemsizing": "constant"},
+        **({"scene": {"aspectmode": "data", **names}} if len(chosen) == 3 else names),
+    )
+    config = {"displaylogo": False, "showSendToCloud": False}
+    return figure.to_html(include_plotlyjs=True, include_mathjax=False, config=config)
