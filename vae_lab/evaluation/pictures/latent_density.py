@@ -7,9 +7,9 @@ from vae_lab.evaluation.pictures.subject import Subject
 from vae_lab.randomness import seed_for
 
 PRIOR_DRAWS = 20_000
-BINS = 60
+BINS = 40
 BEYOND = 0.001  # share of each latent's draws that may lie outside the picture, a side
-COLOURS = "magma_r"
+COLOURS = "BuPu"  # white where there is nothing
 
 
 def draws(subject: Subject) -> tuple[tuple[int, int], np.ndarray, np.ndarray]:
@@ -30,7 +30,7 @@ def densities(points: list[np.ndarray]) -> tuple[list[np.ndarray], np.ndarray, n
     low, high = np.quantile(together, [BEYOND, 1 - BEYOND], axis=0)
     edges = [np.linspace(low[axis], high[axis], BINS + 1) for axis in (0, 1)]
     cell = np.diff(edges[0])[0] * np.diff(edges[1])[0]
-    counted = [np.histogram2d(*each.T, bins=edges)[0] / (len(each) * cell) for each in points]
+    counted = [np.histogram2d(each[:, 0], each[:, 1], bins=edges)[0] / (len(each) * cell) for each in points]
     return counted, edges[0], edges[1]
 
 

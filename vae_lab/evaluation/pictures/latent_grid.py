@@ -1,7 +1,8 @@
 """The plane of two latents."""
 
+from statistics import NormalDist
+
 import numpy as np
-from scipy.stats import norm
 
 from vae_lab.evaluation.pictures.sheet import sheet, titled
 from vae_lab.evaluation.pictures.subject import Subject
@@ -12,7 +13,7 @@ CELLS_A_SIDE = 15
 
 def grid_latents() -> np.ndarray:
     """z [rows, columns, 2] at the midpoints of 15 equally probable intervals of N(0, 1) a side; z1 grows upward."""
-    quantiles = norm.ppf((np.arange(CELLS_A_SIDE) + 0.5) / CELLS_A_SIDE)
+    quantiles = np.array([NormalDist().inv_cdf((cell + 0.5) / CELLS_A_SIDE) for cell in range(CELLS_A_SIDE)])
     return np.stack(np.meshgrid(quantiles, quantiles[::-1]), axis=-1)
 
 
@@ -28,7 +29,7 @@ def latent_grid(subject: Subject) -> np.ndarray | None:
     decoded = subject.decoded(z.reshape(-1, 2))
     return titled(
         sheet(list(decoded.reshape(CELLS_A_SIDE, CELLS_A_SIDE, *decoded.shape[1:]))),
-        f"Decoder over the prior's quantiles: {subject.data}, epoch {subject.epoch}",
+        subject.title("Decoder over the prior's quantiles", of_images=False),
         rows=[f"{value:.2f}" for value in z[:, 0, 1]],
         columns=[f"{value:.2f}" for value in z[0, :, 0]],
         axis="z0 to the right, z1 upward",

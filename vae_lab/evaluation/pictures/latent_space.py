@@ -36,12 +36,14 @@ def latent_space(subject: Subject) -> str | None:
         }
         figure.add_trace((go.Scatter3d if len(chosen) == 3 else go.Scatter)(**place, **options))
     names = dict(zip(("xaxis_title", "yaxis_title", "zaxis_title"), map(subject.latent_name, chosen), strict=False))
+    solid = {"scene": names, "margin": {"l": 0, "r": 0, "b": 0}}
+    plane = {**names, "yaxis_scaleanchor": "x"}
     figure.update_layout(
         title=subject.title("Posterior means"),
         colorway=COLOURS,
         template="plotly_white",
         legend={"title": "class", "itemsizing": "constant"},
-        **({"scene": {"aspectmode": "data", **names}} if len(chosen) == 3 else names),
+        **(solid if len(chosen) == 3 else plane),
     )
     config = {"displaylogo": False, "showSendToCloud": False}
-    return figure.to_html(include_plotlyjs=True, include_mathjax=False, config=config)
+    return figure.to_html(include_plotlyjs=True, include_mathjax=False, default_height="95vh", config=config)

@@ -1,6 +1,7 @@
 """The course of training."""
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from vae_lab.evaluation.pictures.subject import Subject
 
@@ -21,8 +22,10 @@ def loss_curves(subject: Subject) -> Figure | None:
             if points:
                 marker = "o" if len(points) < 15 else ""
                 panel.plot(*zip(*points, strict=True), line, color=colour, marker=marker, markersize=3, label=split)
-        panel.set(title=AXIS[quantity], xlabel="epoch", ylabel="nats per image")
+        panel.set(title=AXIS[quantity], xlabel="epoch")
+        panel.xaxis.set_major_locator(MaxNLocator(integer=True))
         panel.grid(alpha=0.3)
+    axes[0].set_ylabel("nats per image")
     axes[0].legend(frameon=False)
     figure.subplots_adjust(left=0.07, right=0.98, bottom=0.16, top=0.82, wspace=0.3)
     figure.suptitle(f"Training: {subject.data}, {subject.epoch} epochs")

@@ -14,4 +14,8 @@ def prior_samples(subject: Subject) -> np.ndarray:
     drawn = cells(subject.views.decode_draw(z, seed_for(subject.seed, "prior draws")), subject.limits)
     pairs = zip(np.split(subject.decoded(z), PRIOR_ROWS), np.split(drawn, PRIOR_ROWS), strict=True)
     picture = sheet([row for pair in pairs for row in pair])
-    return titled(picture, subject.title("Draws from the prior"), rows=["mean of p(x|z)", "draw of x"] * PRIOR_ROWS)
+    return titled(
+        picture,
+        subject.title("Draws from the prior", of_images=False),
+        rows=["mean of p(x|z)", "draw of x"] * PRIOR_ROWS,
+    )

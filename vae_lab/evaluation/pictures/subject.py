@@ -42,9 +42,10 @@ class Subject:
     frames: Sequence[tuple[int, np.ndarray]] = ()
     history: Mapping[str, Sequence[tuple[int, float]]] = field(default_factory=dict)
 
-    def title(self, what: str) -> str:
-        """A picture's title."""
-        return f"{what}: {self.data}, {self.split}, epoch {self.epoch}"
+    def title(self, what: str, of_images: bool = True) -> str:
+        """A picture's title; of what is not made from images it names no split."""
+        split = f", {self.split}" if of_images else ""
+        return f"{what}: {self.data}{split}, epoch {self.epoch}"
 
     @cached_property
     def limits(self) -> tuple[float, float]:

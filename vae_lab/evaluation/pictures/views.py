@@ -8,7 +8,7 @@ import tensorflow as tf
 from vae_lab.binarization import intensities
 
 DRAWS = 10  # of z an image
-ENCODED = 200  # images at once, which bounds the memory
+ENCODED, DRAWN = 200, 1000  # images and draws from the prior at once, which bounds the memory
 
 
 class Views:
@@ -54,8 +54,12 @@ class Views:
         return self._decode_draw(z, seed).numpy()
 
     def prior(self, count, seed):
-        """Draws from p(z), [count, *latent]."""
-        return self._prior(tf.constant(count), seed).numpy()
+        """Draws from p(z), [count, *latent]; a mixture draws from each component for each of them, hence the blocks."""
+        blocks = [
+            self._prior(tf.constant(min(DRAWN, count - start)), tf.random.fold_in(seed, start))
+            for start in range(0, count, DRAWN)
+        ]
+        return np.concatenate(blocks)
 
 
 @lru_cache(maxsize=16)
