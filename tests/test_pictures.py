@@ -27,7 +27,18 @@ from vae_lab.evaluation.pictures.latent_space import latent_space
 from vae_lab.evaluation.pictures.loss_curves import loss_curves
 from vae_lab.evaluation.pictures.prior_samples import prior_samples
 from vae_lab.evaluation.pictures.reconstructions import reconstructions
-from vae_lab.evaluation.pictures.sheet import BAR, BASELINE, COLUMNS, TEXT, VECTOR_CELL, cells, limits_of, sheet, titled
+from vae_lab.evaluation.pictures.sheet import (
+    BAR,
+    BASELINE,
+    COLUMNS,
+    TEXT,
+    VECTOR_CELL,
+    VECTOR_MARGIN,
+    cells,
+    limits_of,
+    sheet,
+    titled,
+)
 from vae_lab.evaluation.pictures.subject import Subject
 from vae_lab.evaluation.pictures.traversals import traversal_latents, traversals
 from vae_lab.evaluation.pictures.views import Views
@@ -104,8 +115,9 @@ def test_vectors_are_bars_from_zero():
     vectors = np.array([[1.0, -1.0, 0.0, 0.5]]).reshape(1, 1, 4, 1)
     assert limits_of(vectors, 2) == (-1.0, 1.0)
     (cell,) = cells(vectors, (-1.0, 1.0))
-    height, width = VECTOR_CELL
-    assert cell.shape == (height, width, 3)
+    (height, width), (above, beside) = VECTOR_CELL, VECTOR_MARGIN
+    assert cell.shape == (height + 2 * above, width + 2 * beside, 3)
+    cell = cell[above:-above, beside:-beside]
     is_bar = (cell == BAR).all(axis=-1)
     spans = [np.flatnonzero(is_bar[:, width // 4 * bar + width // 8])[[0, -1]].tolist() for bar in range(4)]
     assert spans == [[0, 28], [28, 55], [28, 28], [14, 28]]
@@ -208,7 +220,7 @@ def test_film_holds_the_frames_of_training(subject):
 
 def test_density_of_draws_is_a_density_on_the_right_axes():
     rng = np.random.default_rng(0)
-    points = [rng.normal(size=(50_000, 2)) * [1.0, 3.0], rng.normal(size=(50_000, 2)) + [2.0, 0.0]]
+    points = [rng.normal(size=(50_000, 2)) * [1.0, 3.0], rng.normal([2.0, 0.0], size=(50_000, 2))]
     found, across, upward = densities(points)
     cell = np.diff(across)[0] * np.diff(upward)[0]
     assert 0.99 < found[0].sum() * cell <= 1.0

@@ -8,7 +8,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 COLUMNS = 10
 CELL = 56  # pixels of an image's longer side, at least: small ones are enlarged by a whole number
-VECTOR_CELL = (56, 84)  # height and width in which a vector is drawn
+VECTOR_CELL, VECTOR_MARGIN = (56, 84), (2, 5)  # height and width in which a vector is drawn, and what is left around
 BAR, BASELINE = (0, 114, 178), (170, 170, 170)
 TEXT = 13  # pixels of a letter
 WHITE = 255
@@ -49,7 +49,8 @@ def _bars(values: np.ndarray, limits: tuple[float, float]) -> np.ndarray:
     for bar, (left, right) in enumerate(itertools.pairwise(edges)):
         gap = int(right - left > 3)
         cell[min(zero, level[bar]) : max(zero, level[bar]) + 1, left + gap : right - gap] = BAR
-    return cell
+    above, beside = VECTOR_MARGIN
+    return np.pad(cell, ((above, above), (beside, beside), (0, 0)), constant_values=WHITE)
 
 
 def sheet(rows: Sequence[np.ndarray]) -> np.ndarray:
