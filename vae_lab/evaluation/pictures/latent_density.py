@@ -7,7 +7,6 @@ from vae_lab.evaluation.pictures.subject import Subject
 from vae_lab.randomness import seed_for
 
 PRIOR_DRAWS = 20_000
-BINS = 40
 BEYOND = 0.001  # share of each latent's draws that may lie outside the picture, a side
 COLOURS = "BuPu"  # white where there is nothing
 
@@ -25,10 +24,11 @@ def draws(subject: Subject) -> tuple[tuple[int, int], np.ndarray, np.ndarray]:
 
 
 def densities(points: list[np.ndarray]) -> tuple[list[np.ndarray], np.ndarray, np.ndarray]:
-    """Sets of points [n,2] -> densities [BINS, BINS] (first latent first) on bins they share, and the bins' edges."""
+    """Sets of points [n,2] -> densities [bins, bins] (first latent first) on bins they share, and the bins' edges."""
+    bins = round(1.4 * min(len(each) for each in points) ** (1 / 3))  # finer ones would show the draws
     together = np.concatenate(points)
     low, high = np.quantile(together, [BEYOND, 1 - BEYOND], axis=0)
-    edges = [np.linspace(low[axis], high[axis], BINS + 1) for axis in (0, 1)]
+    edges = [np.linspace(low[axis], high[axis], bins + 1) for axis in (0, 1)]
     cell = np.diff(edges[0])[0] * np.diff(edges[1])[0]
     counted = [np.histogram2d(each[:, 0], each[:, 1], bins=edges)[0] / (len(each) * cell) for each in points]
     return counted, edges[0], edges[1]

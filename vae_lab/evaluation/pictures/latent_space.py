@@ -1,11 +1,18 @@
 """The latents of a split, to turn and to ask."""
 
+import html
+
 import numpy as np
 
 from vae_lab.evaluation.pictures.subject import Subject
 
 # Ten hues that stay apart in print (Tableau's).
 COLOURS = ["#4e79a7", "#f28e2b", "#e15759", "#76b7b2", "#59a14f", "#edc948", "#b07aa1", "#ff9da7", "#9c755f", "#bab0ac"]
+
+PAGE = (
+    '<!doctype html><html><head><meta charset="utf-8"><title>{title}</title><style>body {{margin: 0}}</style></head>'
+    "<body>{drawn}</body></html>"
+)
 
 
 def latent_space(subject: Subject) -> str | None:
@@ -46,4 +53,7 @@ def latent_space(subject: Subject) -> str | None:
         **(solid if len(chosen) == 3 else plane),
     )
     config = {"displaylogo": False, "showSendToCloud": False}
-    return figure.to_html(include_plotlyjs=True, include_mathjax=False, default_height="95vh", config=config)
+    drawn = figure.to_html(
+        full_html=False, include_plotlyjs=True, include_mathjax=False, default_height="100vh", config=config
+    )
+    return PAGE.format(title=html.escape(subject.title("Posterior means")), drawn=drawn)
