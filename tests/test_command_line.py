@@ -142,8 +142,13 @@ def test_evaluate_command_recomputes_and_reevaluates(sweep):
     uri = f"tracking.uri={store_in(home).uri}"
     printed = command(home, "evaluate", f"run={jobs[0].run_id}", uri)
     assert f"{jobs[0].metrics['test/log_likelihood']:.6f}" in printed
+    printed = command(home, "evaluate", f"run={jobs[0].run_id}", uri, "splits=val")
+    assert f"{jobs[0].metrics['val/elbo']:.6f}" in printed
+    assert "val/log_likelihood" in printed
+    assert "test/" not in printed
     _, _, parent, _ = sweep
     for words, message in (
+        ([f"run={jobs[0].run_id}", uri, "splits=valid"], "splits=valid: the run's data have train, val, test"),
         (["run=nonsense", uri], "run=nonsense is not in"),
         ([f"run={parent.run_id}", uri], "it is a sweep, whose jobs are runs; name a FINISHED run"),
         ([f"run={jobs[0].run_id}", uri, "latent_size=3"], "latent_size=3 would make another run of it"),

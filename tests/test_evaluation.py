@@ -11,9 +11,8 @@ import tensorflow_probability as tfp
 from vae_lab.binarization import intensities
 from vae_lab.checks.facts import bits_offset
 from vae_lab.data import digits
-from vae_lab.evaluation.images import COLUMNS, contact_sheet, prior_samples, reconstructions, spread_rows
-from vae_lab.evaluation.latent import active_units
 from vae_lab.evaluation.metrics import evaluate_split
+from vae_lab.results import final_metrics
 
 tfd = tfp.distributions
 
@@ -30,6 +29,10 @@ def linear_log_likelihood(model, pixels, levels):
         + np.linalg.slogdet(covariance)[1]
         + len(bias) * np.log(2 * np.pi)
     )
+
+
+def evaluated(built, split, pixels, cfg, bits_offset=0.0):
+    return evaluate_split(built, split, *pixels.fixed[split], cfg.evaluation, bits_offset, True, True)
 
 
 def test_logged_rate_is_the_mean_closed_form_kl(program):
@@ -120,38 +123,38 @@ def test_xla_evaluates_to_the_same_numbers(program):
 
 def test_bits_per_dim_only_for_probabilities_of_the_pixels(program):
     cfg, pixels, built = program("training.jit=false", "evaluation.importance_samples=5")
-    metrics, values = evaluate_split(built, "test", *pixels.fixed["test"], cfg.evaluation, bits_offset=0.0)
+    metrics, values, _ = evaluated(built, "test", pixels, cfg, bits_offset=0.0)
     assert metrics["test/bits_per_dim"] == pytest.approx(-metrics["test/log_likelihood"] / (64 * math.log(2)))
     assert metrics["test/elbo"] == pytest.approx(values["elbo"].mean())
     assert metrics["test/elbo"] == pytest.approx(-metrics["test/rate"] - metrics["test/distortion"])
-    metrics, _ = evaluate_split(built, "test", *pixels.fixed["test"], cfg.evaluation, bits_offset=None)
+    metrics, _, _ = evaluated(built, "test", pixels, cfg, bits_offset=None)
     assert "test/bits_per_dim" not in metrics
 
 
-def test_active_units_counts_variances_above_a_hundredth():
-    means = np.random.default_rng(0).normal(size=(5000, 4)) * [1.0, 0.11, 0.09, 0.0]
-    assert active_units(means) == 2
+def test_standard_error_is_that_of_a_mean_over_images(program):
+    """And it is what a bootstrap over images finds."""
+    cfg, pixels, built = program("training.jit=false", "evaluation.importance_samples=5")
+    metrics, values, _ = evaluated(built, "val", pixels, cfg)
+    bootstrap = np.random.default_rng(0).choice(values["elbo"], (4000, len(values["elbo"]))).mean(axis=1).std()
+    assert metrics["val/elbo_se"] == pytest.approx(bootstrap, rel=0.05)
+    by_hand = np.std(values["log_likelihood"], ddof=1) / math.sqrt(237)
+    assert metrics["val/log_likelihood_se"] == pytest.approx(by_hand, rel=1e-12)
 
 
-def test_contact_sheet_puts_every_image_in_its_cell():
-    rows = [np.full((COLUMNS, 8, 8, 1), value) for value in (0.0, 0.5)]
-    rows[1][3] = 0.25
-    sheet = contact_sheet(rows)
-    assert sheet.shape == (2 * 58, COLUMNS * 58, 3)
-    assert (sheet[1:57, 1:57] == 0).all()
-    assert (sheet[59:115, 1:57] == 128).all()
-    assert (sheet[59:115, 3 * 58 + 1 : 4 * 58 - 1] == 64).all()
-    assert (sheet[0] == 255).all()
-
-
-def test_pictures_show_the_images_and_are_the_same_again(program):
-    _, pixels, built = program("training.jit=false")
-    images, levels = pixels.fixed["test"]
-    sheet = reconstructions(built.model, images, levels)
-    originals = contact_sheet([intensities(spread_rows(images), levels).numpy()[:COLUMNS]])
-    np.testing.assert_array_equal(sheet[:58], originals)
-    np.testing.assert_array_equal(prior_samples(built.model, 0), prior_samples(built.model, 0))
-    assert not np.array_equal(prior_samples(built.model, 0), prior_samples(built.model, 1))
+def test_every_split_is_evaluated_alike(program):
+    cfg, pixels, built = program(
+        "training.jit=false", "evaluation.importance_samples=5", "evaluation.log_likelihood_of=[train,test]"
+    )
+    metrics, images, latents = final_metrics(cfg, built, pixels)
+    assert {name: len(values["elbo"]) for name, values in images.items()} == {"train": 1200, "val": 237, "test": 360}
+    assert {name for name, values in images.items() if "log_likelihood" in values} == {"train", "test"}
+    assert all(values["variance_of_mean"].shape == values["marginal_kl"].shape == (3,) for values in latents.values())
+    of_split = [{key.split("/")[1] for key in metrics if key.startswith(split)} for split in ("train", "val", "test")]
+    assert of_split[0] == of_split[2] > of_split[1]
+    only, _, _ = final_metrics(cfg, built, pixels, ["val"])
+    assert all(key.startswith("val/") for key in only)
+    assert only["val/elbo"] == metrics["val/elbo"]
+    assert "val/log_likelihood" in only
 
 
 def test_fixed_mnist_starts_at_the_product_of_bernoullis(program, data_dir, figure):

@@ -1,13 +1,16 @@
 """One run in this process: what is selected, when it stops, what is kept."""
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from vae_lab.compose import compose
+from vae_lab.evaluation.pictures import CHEAP
 from vae_lab.run import run, store_of
-from vae_lab.tracking.records import read_run
+from vae_lab.tracking.records import fetch_artifact, read_run
 
 TINY = ("encoder.hidden=[16]", "decoder.hidden=[16]", "latent_size=2", "training.jit=false")
-QUICK = ("evaluation.importance_samples=5", "evaluation.images_every=0")
+QUICK = ("evaluation.importance_samples=5", "evaluation.images_every=0", "evaluation.pictures=false")
 
 
 def history(run_id, store, key):
@@ -68,3 +71,20 @@ def test_a_run_without_validation_rows_or_epochs_is_evaluated(finished):
     record, store = finished("bare", "training.epochs=0", "data.validation_size=0")
     assert list(history(record.run_id, store, "test/elbo")) == [0]
     assert not [key for key in record.metrics if key.startswith("val/")]
+
+
+@pytest.mark.slow
+def test_a_run_leaves_pictures_values_of_each_split_and_what_it_cost(finished, tmp_path):
+    drawn = ("evaluation.images_every=1", "evaluation.pictures=true", "evaluation.gradient_draws=2")
+    record, store = finished("pictures", "training.epochs=2", *drawn)
+    names = {file.path for file in store.client.list_artifacts(record.run_id, "pictures")}
+    assert names == {f"pictures/{name}.{'gif' if name == 'training' else 'png'}" for name in CHEAP}
+    with Image.open(fetch_artifact(store, record.run_id, "pictures/training.gif", str(tmp_path))) as film:
+        assert film.n_frames == 3
+    with np.load(fetch_artifact(store, record.run_id, "evaluation/val.npz", str(tmp_path))) as values:
+        assert values["elbo"].mean() == pytest.approx(record.metrics["val/elbo"], rel=1e-12)
+    with np.load(fetch_artifact(store, record.run_id, "evaluation/train_latents.npz", str(tmp_path))) as values:
+        assert values["marginal_kl"].sum() == pytest.approx(record.metrics["train/rate"], rel=1e-5)
+    assert record.metrics["gradient/decoder/variance"] > 0
+    assert record.metrics["perf/evaluation_seconds"] > 0
+    assert 300 < record.metrics["perf/peak_memory_mb"] < 100_000

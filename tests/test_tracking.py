@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 
+import numpy as np
 import pytest
 
 from vae_lab.errors import UsageError
@@ -74,3 +75,22 @@ def test_four_processes_may_open_one_fresh_database_at_once(tmp_path):
     assert [process.exitcode for process in processes] == [0] * 4
     store = open_store(uri, "race")
     assert len(store.client.search_runs([store.experiment_id])) == 4
+
+
+def test_frames_and_metrics_are_read_back_and_a_frame_is_there_once(store):
+    frames = [np.full((4, 6, 3), value, np.uint8) for value in (10, 20, 30)]
+    with TrackedRun(store, "frames", {}) as run:
+        assert run.frames("prior_samples") == []
+        run.image("prior_samples", frames[0], 10)
+        run.image("prior_samples", frames[1], 2)
+        run.image("reconstructions", frames[0], 3)
+        run.metrics({"a": 1.0}, 2)
+        run.metrics({"a": 3.0}, 1)
+        run.flush()
+        run.image("prior_samples", frames[2], 10)  # as a run that is resumed logs an epoch again
+        run.metrics({"a": 2.0}, 4)
+        found = run.frames("prior_samples")
+        assert run.history("a") == [(1, 3.0), (2, 1.0), (4, 2.0)]
+    assert [step for step, _ in found] == [2, 10]
+    for (_, picture), frame in zip(found, [frames[1], frames[2]], strict=True):
+        np.testing.assert_array_equal(picture, frame)

@@ -11,10 +11,10 @@ import numpy as np
 import tensorflow as tf
 
 from vae_lab.checkpoint import Checkpoint, Checkpoints
-from vae_lab.evaluation.images import prior_samples, reconstructions
 from vae_lab.evaluation.metrics import elbo_metrics
 from vae_lab.interrupts import Interrupts
 from vae_lab.program import Pixels, Program
+from vae_lab.results import log_frames
 from vae_lab.tracking.run import TrackedRun
 from vae_lab.training import START, EpochResult, NonFiniteLoss, Position
 
@@ -80,12 +80,12 @@ def fit(
     state = Fit.load(checkpoint, program, record) if checkpoint else Fit()
     stopper = early_stopping(cfg, model, state.stopper)
     if checkpoint is None:
-        log_images(cfg, model, pixels, record, 0)
+        log_frames(cfg, program, pixels, record, 0)
     if not state.trained:
         with Interrupts() as interrupts:
             train(cfg, program, pixels, record, checkpoints, on_progress, state, stopper, interrupts)
         if cfg.evaluation.images_every and state.epoch % cfg.evaluation.images_every:
-            log_images(cfg, model, pixels, record, state.epoch)
+            log_frames(cfg, program, pixels, record, state.epoch)
         record.metrics({"perf/training_seconds": state.seconds}, state.epoch)
         if len(state.speeds) > 1:
             record.metrics({"perf/images_per_second": statistics.median(state.speeds[1:])}, state.epoch)
@@ -140,7 +140,7 @@ def train(
                 state.stopper = {"wait": stopper.wait, "best": stopper.best}
             record.metrics(state.latest, state.epoch)
             if settings.images_every and state.epoch % settings.images_every == 0:
-                log_images(cfg, model, pixels, record, state.epoch)
+                log_frames(cfg, program, pixels, record, state.epoch)
         on_progress(result, state.latest)
         if result.complete and model.stop_training:
             return
@@ -183,10 +183,3 @@ def early_stopping(cfg: Any, model: Any, state: dict[str, Any]) -> Any:
     for name, value in state.items():
         setattr(stopper, name, value)
     return stopper
-
-
-def log_images(cfg: Any, model: Any, pixels: Pixels, record: TrackedRun, epoch: int) -> None:
-    """Logs the frames of an epoch."""
-    if cfg.evaluation.images_every:
-        record.image("reconstructions", reconstructions(model, *pixels.fixed["test"]), epoch)
-        record.image("prior_samples", prior_samples(model, cfg.evaluation.seed), epoch)

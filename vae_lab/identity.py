@@ -50,7 +50,7 @@ def hashes_of(cfg: dict[str, Any]) -> dict[str, str]:
     """
     data = {"data_sha256": data_identity(cfg["data"]), "numerics_version": NUMERICS_VERSION}
     training = training_content(cfg) | data
-    evaluation = training | {"evaluation": _plain(cfg["evaluation"], "batch_size", "images_every")}
+    evaluation = training | {"evaluation": _plain(cfg["evaluation"], "batch_size", "images_every", "pictures")}
     group = {key: value for key, value in training.items() if key != "seed"}
     return {
         "vae_lab.training": _digest(training),

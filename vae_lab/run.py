@@ -7,13 +7,12 @@ from typing import Any
 
 from vae_lab import compose
 from vae_lab.checkpoint import Checkpoints
-from vae_lab.checks.facts import bits_offset
 from vae_lab.data.dataset import Dataset
 from vae_lab.errors import UsageError
-from vae_lab.evaluation.metrics import evaluate_split
 from vae_lab.fit import OnProgress, fit
 from vae_lab.identity import hashes_of
 from vae_lab.program import Pixels, Program, binarize, load_dataset, new_program, program_for
+from vae_lab.results import conclude, final_metrics
 from vae_lab.tracking.provenance import provenance
 from vae_lab.tracking.records import RunRecord, fetch_artifact, read_run
 from vae_lab.tracking.run import TrackedRun
@@ -49,11 +48,11 @@ def run(
         checkpoints.clear()
     with TrackedRun(store, name, provenance() | tags, cfg.sweep.parent, run_id) as record:
         log_setting(cfg, record)
-        pixels, program = prepared(cfg, record)
+        dataset, pixels, program = prepared(cfg, record)
         try:
             state = fit(cfg, program, pixels, record, checkpoints, on_progress)
             if not state.metrics:
-                state.metrics = evaluate(cfg, program, pixels, record, state.selected)
+                state.metrics = conclude(cfg, program, dataset, pixels, record, state.selected)
                 log_weights(program.model, record)
                 record.tag({"vae_lab.epoch": str(state.selected)})
                 state.save(checkpoints, program, record)
@@ -76,10 +75,10 @@ def evaluate_again(cfg: Any, name: str, tags: dict[str, str], trained: RunRecord
     store, tags = store_of(cfg), tags | hashes_of(compose.plain(cfg)) | {"vae_lab.trained_by": trained.run_id}
     with TrackedRun(store, name, provenance() | tags, cfg.sweep.parent) as record:
         log_setting(cfg, record)
-        pixels, program = prepared(cfg, record)
+        dataset, pixels, program = prepared(cfg, record)
         with tempfile.TemporaryDirectory() as folder:
             program.model.load_weights(fetch_artifact(store, trained.run_id, WEIGHTS, folder))
-        metrics = evaluate(cfg, program, pixels, record, int(trained.tags["vae_lab.epoch"]))
+        metrics = conclude(cfg, program, dataset, pixels, record, int(trained.tags["vae_lab.epoch"]))
         log_weights(program.model, record)
     return metrics
 
@@ -91,14 +90,14 @@ def log_setting(cfg: Any, record: TrackedRun) -> None:
     record.text(compose.to_yaml(cfg), CONFIG)
 
 
-def prepared(cfg: Any, record: TrackedRun) -> tuple[Pixels, Program]:
+def prepared(cfg: Any, record: TrackedRun) -> tuple[Dataset, Pixels, Program]:
     """Loads and logs the data, and gives them with the program of the configuration."""
     dataset = load_dataset(cfg)
     record.dataset(dataset.name, dataset.sha256, dataset.source)
     record.tag({"vae_lab.data_sha256": dataset.sha256})
     binarization = compose.make_binarization(cfg)
     pixels = binarize(dataset, binarization)
-    return pixels, program_for(cfg, pixels, binarization)
+    return dataset, pixels, program_for(cfg, pixels, binarization)
 
 
 def log_weights(model: Any, record: TrackedRun) -> None:
@@ -107,26 +106,6 @@ def log_weights(model: Any, record: TrackedRun) -> None:
         path = Path(folder) / Path(WEIGHTS).name
         model.save_weights(path)
         record.file(path, str(Path(WEIGHTS).parent))
-
-
-def final_metrics(cfg: Any, program: Program, pixels: Pixels) -> tuple[dict[str, float], dict[str, dict]]:
-    """Metrics of train and test at the present weights, and the values of each image by split."""
-    metrics: dict[str, float] = {}
-    values: dict[str, dict] = {}
-    for split in ("train", "test"):
-        new, values[split] = evaluate_split(
-            program, split, *pixels.fixed[split], settings=cfg.evaluation, bits_offset=bits_offset(cfg)
-        )
-        metrics |= new
-    return metrics, values
-
-
-def evaluate(cfg: Any, program: Program, pixels: Pixels, record: TrackedRun, epoch: int) -> dict[str, float]:
-    """Logs the final metrics at an epoch, and the values of each test image."""
-    metrics, values = final_metrics(cfg, program, pixels)
-    record.metrics(metrics, epoch)
-    record.arrays(values["test"], "evaluation/test.npz")
-    return metrics
 
 
 @dataclass(frozen=True)
@@ -144,9 +123,16 @@ class LoadedRun:
         """The VAE at the run's selected weights."""
         return self.program.model
 
-    def metrics(self) -> dict[str, float]:
-        """The run's final metrics, computed again from its weights."""
-        return final_metrics(self.cfg, self.program, self.pixels)[0]
+    def metrics(self, *splits: str) -> dict[str, float]:
+        """The run's final metrics, computed again from its weights; of these splits if any are named.
+
+        Raises:
+          UsageError: when its data have no such split.
+        """
+        for split in splits:
+            if split not in self.pixels.fixed:
+                raise UsageError(f"splits={','.join(splits)}: the run's data have {', '.join(self.pixels.fixed)}")
+        return final_metrics(self.cfg, self.program, self.pixels, splits or None)[0]
 
 
 def load_run(run_id: str, *overrides: str, tracking_uri: str | None = None) -> LoadedRun:

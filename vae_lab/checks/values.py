@@ -6,7 +6,9 @@ from typing import Any
 
 from vae_lab.checks.facts import Config
 from vae_lab.errors import UsageError
+from vae_lab.evaluation.pictures import PICTURES
 
+SPLITS = ("train", "val", "test")
 MAY_BE_NULL = {
     "training.early_stopping.patience",
     "optimizer.clipnorm",
@@ -64,6 +66,8 @@ def check_counts(cfg: Config) -> None:
         "evaluation.samples": 1,
         "evaluation.importance_samples": 1,
         "evaluation.images_every": 0,
+        "evaluation.latent_images": 0,
+        "evaluation.gradient_draws": 0,
         "data.validation_size": 0,
         "data.split_seed": 0,
         "training.early_stopping.patience": 0,
@@ -168,20 +172,34 @@ def check_keras_names(cfg: Config) -> None:
 
 
 def check_words(cfg: Config) -> None:
-    splits = cfg.evaluation.log_likelihood_of
-    if isinstance(splits, str) or not isinstance(splits, Sequence) or not set(splits) <= {"train", "test"}:
-        raise UsageError(f"evaluation.log_likelihood_of={_shown(splits)} must be a list of train and test")
     if cfg.get("short") and not (cfg.study and cfg.study.get("short")):
         raise UsageError("short=true needs an experiment that has a short form, `study.short`; leave short away")
+    splits = cfg.evaluation.splits
+    if not _is_list(splits) or not {"test"} <= set(splits) <= set(SPLITS):
+        raise UsageError(f"evaluation.splits={_shown(splits)} must be a list of train, val and test, with test in it")
+    scored = cfg.evaluation.log_likelihood_of
+    if not _is_list(scored) or not set(scored) <= set(splits):
+        raise UsageError(f"evaluation.log_likelihood_of={_shown(scored)} must be a list of {', '.join(splits)}")
+    if cfg.evaluation.gradient_draws == 1:
+        raise UsageError("evaluation.gradient_draws=1 has no variance; use 2 or more, or 0 for none")
+    wanted = cfg.evaluation.pictures
+    if not isinstance(wanted, bool) and not (_is_list(wanted) and set(wanted) <= set(PICTURES)):
+        raise UsageError(
+            f"evaluation.pictures={_shown(wanted)} must be true, false, or a list of: {', '.join(PICTURES)}"
+        )
     if not cfg.tracking.experiment_name:
         raise UsageError("tracking.experiment_name is empty; name an MLflow experiment")
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, Sequence) and not isinstance(value, str)
 
 
 def _shown(value: Any) -> str:
     """A value as the command line writes it."""
     if value is None:
         return "null"
-    return str(list(value)) if isinstance(value, Sequence) and not isinstance(value, str) else str(value)
+    return str(list(value)) if _is_list(value) else str(value)
 
 
 def _set(cfg: Config, key: str) -> list[Any]:

@@ -1,6 +1,9 @@
 """What the latents carry."""
 
 import numpy as np
+import tensorflow_probability as tfp
+
+tfd = tfp.distributions
 
 
 def active_units(posterior_mean: np.ndarray, threshold: float = 0.01) -> int:
@@ -9,3 +12,44 @@ def active_units(posterior_mean: np.ndarray, threshold: float = 0.01) -> int:
     References: Burda, Grosse, Salakhutdinov 2016, section 5.
     """
     return int(np.sum(np.var(posterior_mean, axis=0) > threshold))
+
+
+def marginals(distribution):
+    """A distribution over latents [*latent] -> that of each latent alone, batch [..., *latent] and event [].
+
+    None where a latent alone has no density that TFP knows: under a flow.
+    """
+    if isinstance(distribution, tfd.Independent):
+        distribution = distribution.distribution
+    if isinstance(distribution, tfd.MultivariateNormalLinearOperator):
+        return tfd.Normal(distribution.mean(), distribution.stddev())
+    if isinstance(distribution, tfd.MixtureSameFamily):
+        components = marginals(distribution.components_distribution)
+        if components is None:
+            return None
+        each_latent = [np.moveaxis(part.numpy(), 0, -1) for part in (components.loc, components.scale)]
+        weights = distribution.mixture_distribution.logits_parameter()
+        return tfd.MixtureSameFamily(tfd.Categorical(logits=weights), tfd.Normal(*each_latent))
+    return None
+
+
+def marginal_kl(q, p, z) -> np.ndarray | None:
+    """KL(q(z_j|x), p(z_j)) of each latent alone, averaged over images; float64 [latents], in nats.
+
+    In closed form where both are Gaussian; else the mean over images of log q(z_j|x) - log p(z_j) at one draw an
+    image. The sum is the rate where q and p both factorize, and is at most the rate where only p does.
+
+    Args:
+      q: q(z|x), batch [N].
+      p: p(z).
+      z: one draw from q, [N, *latent].
+
+    Returns:
+      None where `marginals` knows none of q or p.
+    """
+    q, p = marginals(q), marginals(p)
+    if q is None or p is None:
+        return None
+    gaussian = isinstance(p, tfd.Normal)
+    kl = tfd.kl_divergence(q, p) if gaussian else q.log_prob(z) - p.log_prob(z)
+    return kl.numpy().astype(np.float64).mean(axis=0).ravel()

@@ -5,12 +5,41 @@ from typing import Any
 
 import numpy as np
 
+from vae_lab.evaluation.aggregate import aggregate_evaluator, spread_rows
 from vae_lab.evaluation.latent import active_units
+
+
+def mean_and_error(name: str, values: np.ndarray) -> dict[str, float]:
+    """The mean over images, and as name_se its standard error: how far another draw of as many images would be."""
+    metrics = {name: float(values.mean())}
+    if len(values) > 1:
+        metrics[f"{name}_se"] = float(values.std(ddof=1)) / math.sqrt(len(values))
+    return metrics
 
 
 def elbo_metrics(split: str, values: dict[str, np.ndarray]) -> dict[str, float]:
     """Means over all images, in nats, named split/quantity."""
     return {f"{split}/{name}": float(values[name].mean()) for name in ("elbo", "rate", "distortion")}
+
+
+def latent_metrics(
+    program: Any, split: str, pixels: np.ndarray, levels: int, settings: Any, rate: np.ndarray, fast_log_prob: bool
+) -> tuple[dict[str, float], dict[str, np.ndarray]]:
+    """What the rate [N] of a split is made of, on `settings.latent_images` of its images.
+
+    Returns:
+      split/index_code_mi and split/aggregate_kl, whose sum is the mean rate of these images; none where the posterior
+      has no fast density. And arrays: "marginal_kl" [latents], where it is known.
+    """
+    if not settings.latent_images:
+        return {}, {}
+    rows = spread_rows(len(pixels), settings.latent_images)
+    results = aggregate_evaluator(program.model)(pixels[rows], levels, settings.seed, fast_log_prob)
+    metrics = {}
+    if (information := results.pop("mutual_information", None)) is not None:
+        metrics[f"{split}/index_code_mi"] = float(information.mean())
+        metrics[f"{split}/aggregate_kl"] = float(rate[rows].mean() - information.mean())
+    return metrics, results
 
 
 def evaluate_split(
@@ -20,26 +49,34 @@ def evaluate_split(
     levels: int,
     settings: Any,
     bits_offset: float | None,
-) -> tuple[dict[str, float], dict[str, np.ndarray]]:
+    fast_log_prob: bool,
+    log_likelihood: bool,
+) -> tuple[dict[str, float], dict[str, np.ndarray], dict[str, np.ndarray]]:
     """Evaluates a split at the model's present weights.
 
     Args:
       program: what holds the compiled evaluators.
       split: "train", "val" or "test", for the names.
-      pixels: uint8 [N,H,W,C], of `levels` levels.
+      pixels: [N,H,W,C], of `levels` levels.
       settings: the configuration's `evaluation`.
       bits_offset: what to add to -log2 p(x) / D so that likelihoods compare; None where bits per dim have no meaning.
+      fast_log_prob: whether the posterior gives its density at latents that it did not draw.
+      log_likelihood: whether to estimate it, at the cost of `settings.importance_samples` decodings an image.
 
     Returns:
-      Metrics by name; and values of each image, float64 [N], by quantity.
+      Metrics by name; values of each image, float64 [N], by quantity; and values of each latent, float64 [latents].
     """
     values = program.elbo(pixels, levels, settings.samples, settings.seed, settings.batch_size)
-    metrics = elbo_metrics(split, values)
-    metrics[f"{split}/active_units"] = active_units(values.pop("posterior_mean"))
-    if split in settings.log_likelihood_of:
+    posterior_mean = values.pop("posterior_mean").astype(np.float64)
+    metrics = elbo_metrics(split, values) | mean_and_error(f"{split}/elbo", values["elbo"])
+    metrics[f"{split}/active_units"] = active_units(posterior_mean)
+    more, latents = latent_metrics(program, split, pixels, levels, settings, values["rate"], fast_log_prob)
+    metrics |= more
+    latents["variance_of_mean"] = posterior_mean.var(axis=0)
+    if log_likelihood:
         values["log_likelihood"] = program.log_likelihood(pixels, levels, settings.importance_samples, settings.seed)
-        metrics[f"{split}/log_likelihood"] = float(values["log_likelihood"].mean())
+        metrics |= mean_and_error(f"{split}/log_likelihood", values["log_likelihood"])
         if bits_offset is not None:
             nats_per_dim = -metrics[f"{split}/log_likelihood"] / math.prod(pixels.shape[1:])
             metrics[f"{split}/bits_per_dim"] = nats_per_dim / math.log(2) + bits_offset
-    return metrics, values
+    return metrics, values, latents

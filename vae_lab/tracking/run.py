@@ -3,6 +3,7 @@
 import io
 import logging
 import os
+import re
 import socket
 import tempfile
 import time
@@ -20,6 +21,9 @@ from vae_lab.tracking.store import SECONDS_TO_WAIT, Store, is_away, require_data
 
 log = logging.getLogger("vae_lab")
 
+# Where MLflow puts logged frames, and how it names them.
+FRAMES = "images"
+FRAME = re.compile(r"(?P<key>.+)[%+]step[%+](?P<step>\d+)[%+]timestamp[%+](?P<timestamp>\d+)[%+].*\.png")
 PARENT_TAG = "mlflow.parentRunId"
 HEARTBEAT_TAG, HOST_TAG, PROCESS_TAG = "vae_lab.heartbeat", "vae_lab.host", "vae_lab.process"
 PARAMS_A_CALL, METRICS_A_CALL = 100, 1000
@@ -170,7 +174,7 @@ class TrackedRun:
         from PIL import Image
 
         frame = Image.fromarray(picture)
-        name = f"images/{key}+step+{step}+timestamp+{step}+{uuid.uuid5(uuid.UUID(self.run_id), f'{key} {step}')}"
+        name = f"{FRAMES}/{key}+step+{step}+timestamp+{step}+{uuid.uuid5(uuid.UUID(self.run_id), f'{key} {step}')}"
         for ending, kind in ((".png", "PNG"), ("+compressed.webp", "WEBP")):
             encoded = io.BytesIO()
             frame.save(encoded, kind)
@@ -178,6 +182,28 @@ class TrackedRun:
         if not self._has_images:
             self.tag({"mlflow.loggedImages": "True"})
             self._has_images = True
+
+    def frames(self, key: str) -> list[tuple[int, np.ndarray]]:
+        """Reads the frames of `key` back: step and uint8 picture, by step; none while the server is away."""
+        from PIL import Image
+
+        if self._away or not self.client.list_artifacts(self.run_id, FRAMES):
+            return []
+        with tempfile.TemporaryDirectory() as folder:
+            there = Path(self.client.download_artifacts(self.run_id, FRAMES, folder))
+            named = [(FRAME.fullmatch(path.name), path) for path in there.iterdir()]
+            found = {int(name["step"]): path for name, path in named if name and name["key"] == key}
+            return [(step, np.asarray(Image.open(found[step]).convert("RGB"))) for step in sorted(found)]
+
+    def history(self, key: str) -> list[tuple[int, float]]:
+        """Step and value of a metric, by step: what is in the store, and what waits."""
+        there = [] if self._away else self.client.get_metric_history(self.run_id, key)
+        points = {point.step: point.value for point in there}
+        return sorted((points | {step: value for name, value, _, step in self.waiting if name == key}).items())
+
+    def content(self, content: bytes, artifact: str) -> None:
+        """Logs a file by its content."""
+        self._put(content, artifact)
 
     def text(self, content: str, artifact: str) -> None:
         """Logs a text as an artifact."""

@@ -1,0 +1,314 @@
+"""The content of each picture, at exact pixels."""
+
+import base64
+import io
+import json
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image
+from scipy import stats
+from test_latent import SPATIAL
+
+from vae_lab import compose
+from vae_lab.binarization import intensities
+from vae_lab.data import digits
+from vae_lab.evaluation.pictures import CHEAP, PICTURES, final
+from vae_lab.evaluation.pictures.animation import training
+from vae_lab.evaluation.pictures.class_means import class_means
+from vae_lab.evaluation.pictures.final import DRAWN, final_pictures
+from vae_lab.evaluation.pictures.frames import epoch_frames, fixed_rows, prior_frame
+from vae_lab.evaluation.pictures.interpolations import interpolations
+from vae_lab.evaluation.pictures.latent_density import densities, draws, latent_density
+from vae_lab.evaluation.pictures.latent_grid import CELLS_A_SIDE, grid_latents, latent_grid
+from vae_lab.evaluation.pictures.latent_space import latent_space
+from vae_lab.evaluation.pictures.loss_curves import loss_curves
+from vae_lab.evaluation.pictures.prior_samples import prior_samples
+from vae_lab.evaluation.pictures.reconstructions import reconstructions
+from vae_lab.evaluation.pictures.sheet import (
+    BAR,
+    BASELINE,
+    COLUMNS,
+    TEXT,
+    VECTOR_CELL,
+    VECTOR_MARGIN,
+    cells,
+    limits_of,
+    sheet,
+    titled,
+)
+from vae_lab.evaluation.pictures.subject import Subject
+from vae_lab.evaluation.pictures.traversals import traversal_latents, traversals
+from vae_lab.evaluation.pictures.views import Views
+from vae_lab.randomness import seed_for
+
+CURVES = {"running/elbo": [(1, -30.0), (2, -25.0)], "val/elbo": [(1, -28.0), (2, -26.0)], "val/rate": [(1, 4.0)]}
+
+
+def subject_of(*overrides, pixels=None):
+    """A subject at initial weights: digits, or pixels [N,H,W,C] in 0, 1 without labels."""
+    cfg = compose.compose("training.jit=false", *overrides)
+    test = digits.load(None, 237).test
+    images = (test.pixels > 8).astype(np.uint8) if pixels is None else pixels
+    views = Views(compose.make_model(cfg, images.shape[1:], 2), images.shape[1:])
+    return Subject(views, "digits", "test", 3, images, 2, test.labels if pixels is None else None, 0, (), CURVES)
+
+
+@pytest.fixture(scope="module")
+def subject():
+    return subject_of("encoder.hidden=[16]", "decoder.hidden=[16]", "latent_size=2")
+
+
+@pytest.fixture
+def bare(monkeypatch):
+    """Pictures without their titles, cut into cells [rows, columns, h, w, 3]."""
+
+    def cut(function, subject, columns):
+        module = __import__(function.__module__, fromlist=["titled"])
+        monkeypatch.setattr(module, "titled", lambda picture, *_, **__: picture)
+        picture = function(subject)
+        height, width = picture.shape[0] // 58, picture.shape[1] // 58
+        assert width == columns
+        grid = picture.reshape(height, 58, width, 58, 3).transpose(0, 2, 1, 3, 4)
+        return grid[:, :, 1:-1, 1:-1]
+
+    return cut
+
+
+def assert_shows(found, images):
+    """Cells [n,56,56,3] hold images [n,8,8,1] in [0, 1], to a grey level."""
+    expected = np.repeat(np.repeat(255 * np.asarray(images), 7, axis=1), 7, axis=2)
+    np.testing.assert_allclose(found.astype(float), np.broadcast_to(expected, found.shape), atol=1.01)
+
+
+def decoded(subject, z):
+    return subject.views.model.decode(np.asarray(z, np.float32)).mean().numpy()
+
+
+def posterior_mean(subject, rows):
+    return subject.views.model.encode(intensities(subject.pixels[rows], 2)).mean().numpy()
+
+
+def test_sheet_puts_every_image_in_its_cell():
+    rows = [np.full((COLUMNS, 8, 8, 1), value) for value in (0.0, 0.5)]
+    rows[1][3] = 0.25
+    picture = sheet([cells(row) for row in rows])
+    assert picture.shape == (2 * 58, COLUMNS * 58, 3)
+    assert (picture[1:57, 1:57] == 0).all()
+    assert (picture[59:115, 1:57] == 128).all()
+    assert (picture[59:115, 3 * 58 + 1 : 4 * 58 - 1] == 64).all()
+    assert (picture[0] == 255).all()
+
+
+def test_colours_stay_and_other_channels_are_averaged():
+    colour = np.zeros((1, 28, 28, 3))
+    colour[..., 1] = 1.0
+    assert (cells(colour) == [0, 255, 0]).all()
+    assert cells(colour).shape == (1, 56, 56, 3)
+    assert (cells(np.stack([np.zeros((1, 4, 4)), np.ones((1, 4, 4))], axis=-1)) == 128).all()
+
+
+def test_vectors_are_bars_from_zero():
+    """Of 4 numbers between -1 and 1 in 56 rows: zero is row 28, and a bar reaches to its number's row."""
+    vectors = np.array([[1.0, -1.0, 0.0, 0.5]]).reshape(1, 1, 4, 1)
+    assert limits_of(vectors, 2) == (-1.0, 1.0)
+    (cell,) = cells(vectors, (-1.0, 1.0))
+    (height, width), (above, beside) = VECTOR_CELL, VECTOR_MARGIN
+    assert cell.shape == (height + 2 * above, width + 2 * beside, 3)
+    cell = cell[above:-above, beside:-beside]
+    is_bar = (cell == BAR).all(axis=-1)
+    spans = [np.flatnonzero(is_bar[:, width // 4 * bar + width // 8])[[0, -1]].tolist() for bar in range(4)]
+    assert spans == [[0, 28], [28, 55], [28, 28], [14, 28]]
+    assert (cell[28, 0] == BASELINE).all()
+    assert limits_of(np.zeros((5, 8, 8, 1), np.uint8), 17) == (0.0, 1.0)
+
+
+def test_title_and_labels_leave_the_sheet_as_it_is():
+    picture = np.random.default_rng(0).integers(0, 256, (116, 580, 3)).astype(np.uint8)
+    page = titled(picture, "A title", rows=["first", "second"], columns=list("abcdefghij"))
+    left = page.shape[1] - TEXT - 580
+    np.testing.assert_array_equal(page[-TEXT - 116 : -TEXT, left:-TEXT], picture)
+    assert (page[: 2 * TEXT] < 128).any()
+    assert (page[-TEXT - 116 : -TEXT, :left] < 128).any()
+
+
+def test_frames_are_the_same_again_and_show_the_images(subject):
+    frames = epoch_frames(subject.views, subject.pixels, 2, 0)
+    assert set(frames) == {"reconstructions", "prior_samples"}
+    first = intensities(subject.pixels[fixed_rows(subject.pixels, 2 * COLUMNS)], 2).numpy()[:COLUMNS]
+    np.testing.assert_array_equal(frames["reconstructions"][:58], sheet([cells(first)]))
+    again = prior_frame(subject.views, (0.0, 1.0), 0)
+    np.testing.assert_array_equal(frames["prior_samples"], again)
+    assert not np.array_equal(again, prior_frame(subject.views, (0.0, 1.0), 1))
+
+
+def test_reconstructions_are_the_images_and_the_means_at_the_posterior_mean(subject, bare):
+    grid = bare(reconstructions, subject, COLUMNS)
+    rows = fixed_rows(subject.pixels, COLUMNS)
+    assert_shows(grid[0], subject.pixels[rows])
+    assert_shows(grid[1], decoded(subject, posterior_mean(subject, rows)))
+    assert len(grid) == 5
+    assert not np.array_equal(grid[2], grid[3])
+
+
+def test_prior_samples_pair_a_mean_with_a_draw(subject, bare):
+    grid = bare(prior_samples, subject, COLUMNS)
+    z = subject.views.prior(40, seed_for(0, "prior samples"))
+    assert_shows(grid[::2].reshape(40, 56, 56, 3), decoded(subject, z))
+    assert set(np.unique(grid[1::2])) == {0, 255}
+    assert np.corrcoef(grid[::2].ravel(), grid[1::2].ravel())[0, 1] > 0
+
+
+def test_class_means_are_decoded_at_the_mean_latent_of_the_class(subject, bare):
+    grid = bare(class_means, subject, 10)
+    for label in range(10):
+        of_class = subject.labels == label
+        z = posterior_mean(subject, of_class).mean(axis=0, keepdims=True)
+        assert_shows(grid[1, label : label + 1], decoded(subject, z))
+        assert_shows(grid[0, label : label + 1], subject.pixels[of_class].mean(axis=0, keepdims=True))
+    assert class_means(replace(subject, labels=None)) is None
+
+
+def test_traversals_move_one_latent_over_the_aggregate_posterior(subject, bare):
+    chosen, z = traversal_latents(subject)
+    q = subject.views.model.encode(intensities(subject.pixels, 2))
+    loc, scale = q.mean().numpy(), q.stddev().numpy()
+    assert list(chosen) == list(np.argsort(-loc.var(axis=0)))
+    spread = np.sqrt(loc.var(axis=0) + (scale**2).mean(axis=0))
+    for row, latent in enumerate(chosen):
+        np.testing.assert_allclose(z[row, 5, latent], loc[:, latent].mean(), atol=0.1)
+        np.testing.assert_allclose(z[row, -1, latent] - z[row, 0, latent], 6 * spread[latent], rtol=0.1)
+        np.testing.assert_allclose(z[row, :, 1 - latent], loc[0, 1 - latent], rtol=1e-5)
+    assert_shows(bare(traversals, subject, 11)[1], decoded(subject, z[1]))
+
+
+def test_latent_grid_is_at_the_quantiles_of_the_prior(subject, bare):
+    z = grid_latents()
+    probability = (np.arange(CELLS_A_SIDE) + 0.5) / CELLS_A_SIDE
+    np.testing.assert_allclose(stats.norm.cdf(z[0, :, 0]), probability, rtol=1e-10)
+    np.testing.assert_allclose(stats.norm.cdf(z[:, 0, 1]), probability[::-1], rtol=1e-10)
+    grid = bare(latent_grid, subject, CELLS_A_SIDE)
+    lower_right = [[stats.norm.ppf(probability[-1]), stats.norm.ppf(probability[0])]]
+    assert_shows(grid[-1, -1:], decoded(subject, lower_right))
+
+
+def test_interpolations_begin_and_end_at_their_images(subject, bare):
+    grid = bare(interpolations, subject, 11)
+    first, last = np.split(fixed_rows(subject.pixels, 16), 2)
+    starts, ends = posterior_mean(subject, first), posterior_mean(subject, last)
+    assert_shows(grid[:, 0], subject.pixels[first])
+    assert_shows(grid[:, 1], decoded(subject, starts))
+    assert_shows(grid[:, 5], decoded(subject, 0.5 * (starts + ends)))
+    assert_shows(grid[:, -2], decoded(subject, ends))
+    assert_shows(grid[:, -1], subject.pixels[last])
+
+
+def test_film_holds_the_frames_of_training(subject):
+    frames = [
+        np.random.default_rng(seed).integers(0, 256, (58, 580, 1)).repeat(3, 2).astype(np.uint8) for seed in (0, 1)
+    ]
+    content = training(replace(subject, frames=[(0, frames[0]), (10, frames[1])]))
+    film = Image.open(io.BytesIO(content))
+    assert (film.format, film.n_frames, film.info["loop"]) == ("GIF", 2, 0)
+    for index, frame in enumerate(frames):
+        film.seek(index)
+        np.testing.assert_array_equal(np.asarray(film.convert("RGB"))[-TEXT - 58 : -TEXT, TEXT : TEXT + 580], frame)
+    assert training(replace(subject, frames=[(0, frames[0])])) is None
+
+
+def test_density_of_draws_is_a_density_on_the_right_axes():
+    rng = np.random.default_rng(0)
+    points = [rng.normal(size=(50_000, 2)) * [1.0, 3.0], rng.normal([2.0, 0.0], size=(50_000, 2))]
+    found, across, upward = densities(points)
+    cell = np.diff(across)[0] * np.diff(upward)[0]
+    assert 0.99 < found[0].sum() * cell <= 1.0
+    middle = [0.5 * (edges[1:] + edges[:-1]) for edges in (across, upward)]
+    exact = stats.norm.pdf(middle[0], 2)[:, None] * stats.norm.pdf(middle[1])
+    np.testing.assert_allclose(found[1], exact, atol=0.03)
+
+
+def test_density_is_of_the_prior_and_of_the_encoded_images(subject):
+    names, prior, aggregate = draws(subject)
+    assert names == (0, 1)
+    assert np.abs(prior.mean(axis=0)).max() < 0.05
+    assert np.abs(prior.std(axis=0) - 1).max() < 0.05
+    q = subject.views.model.encode(intensities(subject.pixels, 2))
+    np.testing.assert_allclose(aggregate.mean(axis=0), q.mean().numpy().mean(axis=0), atol=0.1)
+    assert [axes.get_title() for axes in latent_density(subject).axes[:2]] == ["prior p(z)", "aggregate posterior q(z)"]
+
+
+def test_loss_curves_are_the_history(subject):
+    axes = loss_curves(subject).axes
+    lines = {line.get_label(): line.get_xydata().tolist() for line in axes[0].lines}
+    assert lines == {"running": [[1, -30], [2, -25]], "val": [[1, -28], [2, -26]]}
+    assert [line.get_xydata().tolist() for line in axes[1].lines] == [[[1, 4]]]
+    assert loss_curves(replace(subject, history={})) is None
+
+
+@pytest.mark.parametrize("latents", [2, 4])
+def test_latent_space_is_a_page_that_needs_no_network(subject, latents):
+    """Its own part names no address, its scripts are in it, and its points are the posterior means."""
+    if latents == 4:
+        subject = subject_of("encoder.hidden=[16]", "decoder.hidden=[16]", "latent_size=4")
+    page = latent_space(subject)
+    scripts = re.findall(r"<script[^>]*>", page)
+    assert len(scripts) >= 2
+    assert not re.search(r"<script[^>]*\ssrc|<link|@import|<img", page[: page.index("plotly.js v")] + page[-200_000:])
+    own = page[page.index("Plotly.newPlot(") :]
+    assert "http" not in own
+    traces, _ = json.JSONDecoder().raw_decode(own[own.index("[") :])
+
+    def numbers(trace, axis):
+        return np.frombuffer(base64.b64decode(trace[axis]["bdata"]), trace[axis]["dtype"])
+
+    assert [trace["name"] for trace in traces] == [str(label) for label in range(10)]
+    assert sum(len(numbers(trace, "x")) for trace in traces) == 360
+    means = posterior_mean(subject, subject.labels == 7)
+    chosen = [0, 1] if latents == 2 else np.argsort(-posterior_mean(subject, slice(None)).var(axis=0))[:3]
+    for axis, latent in zip("xyz", chosen, strict=False):
+        np.testing.assert_allclose(numbers(traces[7], axis), means[:, latent], rtol=1e-4, atol=1e-5)
+    assert ("z" in traces[0]) == (latents == 4)
+
+
+@pytest.mark.parametrize(
+    ("kind", "missing"),
+    [
+        ("spatial", {"latent_grid", "training"}),
+        ("vector", {"class_means", "training"}),
+        ("colour", {"class_means", "training", "latent_grid"}),
+        ("one latent", {"latent_density", "latent_grid", "training"}),
+        ("flow", {"latent_grid", "training"}),
+        ("vamp", {"latent_grid", "training"}),
+        ("iaf", {"latent_grid", "training"}),
+    ],
+)
+def test_every_kind_of_model_is_drawn(kind, missing):
+    rng = np.random.default_rng(0)
+    small = ("encoder.hidden=[8]", "decoder.hidden=[8]")
+    sampled = (*small, "estimator=monte_carlo", "latent_size=2")
+    overrides, pixels = {
+        "spatial": ([*SPATIAL, "prior=mixture", "estimator=monte_carlo", "latent_size=2"], None),
+        "vector": ([*small, "latent_size=2"], rng.integers(0, 2, (30, 1, 12, 1)).astype(np.uint8)),
+        "colour": ([*small, "latent_size=3"], rng.integers(0, 2, (30, 8, 6, 3)).astype(np.uint8)),
+        "one latent": ([*small, "latent_size=1"], None),
+        "flow": ([*sampled, "prior=flow", "prior.hidden=[8]"], None),
+        "vamp": ([*sampled, "prior=vamp", "prior.components=5"], None),
+        "iaf": ([*sampled, "posterior=iaf", "posterior.hidden=[8]", "prior=mixture"], None),
+    }[kind]
+    drawn = dict(final_pictures(subject_of(*overrides, pixels=pixels), True))
+    assert {name.partition(".")[0] for name in drawn} == set(CHEAP) - missing
+    for name, content in drawn.items():
+        image = np.asarray(Image.open(io.BytesIO(content)).convert("RGB"))
+        assert len(np.unique(image)) > 2, name
+
+
+def test_pictures_are_those_that_are_wanted(subject):
+    assert list(DRAWN) == list(PICTURES)
+    assert list(final_pictures(subject, False)) == []
+    assert [name for name, _ in final_pictures(subject, ["loss_curves", "traversals"])] == [
+        "loss_curves.png",
+        "traversals.png",
+    ]
+    assert final.file_of("page", "<html>") == ("page.html", b"<html>")

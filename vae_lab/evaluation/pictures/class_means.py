@@ -1,0 +1,30 @@
+"""What each class looks like at the middle of its latents."""
+
+import numpy as np
+
+from vae_lab.evaluation.pictures.sheet import cells, sheet, titled
+from vae_lab.evaluation.pictures.subject import Subject
+
+MOST_CLASSES = 20
+
+
+def class_means(subject: Subject) -> np.ndarray | None:
+    """The mean image of each class above the decoder's mean at its mean latent; None without labels.
+
+    The mean latent of a class is that of its posterior means.
+    """
+    labels = subject.encoded_labels
+    if labels is None:
+        return None
+    classes = np.unique(labels)
+    shown = classes[:MOST_CLASSES]
+    mean, _ = subject.encoded
+    latents = np.stack([mean[labels == label].mean(axis=0) for label in shown])
+    images = np.stack([subject.pixels[subject.rows[labels == label]].mean(axis=0) for label in shown])
+    what = "Class means" if len(classes) == len(shown) else f"Means of {len(shown)} of {len(classes)} classes"
+    return titled(
+        sheet([cells(images / (subject.levels - 1), subject.limits), subject.decoded(latents)]),
+        subject.title(what),
+        rows=["mean of x", "x at mean z"],
+        columns=[str(label) for label in shown],
+    )

@@ -1,0 +1,39 @@
+"""The pictures of an epoch: cheap, bare, and from the same rows and noise in every epoch and run."""
+
+import numpy as np
+
+from vae_lab.binarization import intensities
+from vae_lab.evaluation.aggregate import spread_rows
+from vae_lab.evaluation.pictures.sheet import COLUMNS, cells, limits_of, sheet
+from vae_lab.evaluation.pictures.views import Views
+from vae_lab.randomness import seed_for
+
+PRIOR_ROWS = 4
+
+
+def fixed_rows(pixels: np.ndarray, count: int) -> np.ndarray:
+    """`count` rows evenly over a split; rows repeat in a split that has fewer."""
+    return np.resize(spread_rows(len(pixels), count), count)
+
+
+def reconstruction_frame(views: Views, pixels: np.ndarray, levels: int) -> np.ndarray:
+    """Images of a split above their means under p(x|z) at the posterior's mean, twice."""
+    shown, limits = pixels[fixed_rows(pixels, 2 * COLUMNS)], limits_of(pixels, levels)
+    z, _ = views.encode(shown, levels, seed_for(0, "frame"))
+    x, mean = (cells(images, limits) for images in (intensities(shown, levels).numpy(), views.decode(z)))
+    return sheet([x[:COLUMNS], mean[:COLUMNS], x[COLUMNS:], mean[COLUMNS:]])
+
+
+def prior_frame(views: Views, limits: tuple[float, float], seed: int) -> np.ndarray:
+    """Means under p(x|z) at draws from the prior by the same noise: the same z at every epoch of a fixed prior."""
+    z = views.prior(PRIOR_ROWS * COLUMNS, seed_for(seed, "prior samples"))
+    mean = cells(views.decode(z), limits)
+    return sheet(list(mean.reshape(PRIOR_ROWS, COLUMNS, *mean.shape[1:])))
+
+
+def epoch_frames(views: Views, pixels: np.ndarray, levels: int, seed: int) -> dict[str, np.ndarray]:
+    """The frames of the present weights, uint8 [height,width,3], by key."""
+    return {
+        "reconstructions": reconstruction_frame(views, pixels, levels),
+        "prior_samples": prior_frame(views, limits_of(pixels, levels), seed),
+    }

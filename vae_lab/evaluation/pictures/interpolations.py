@@ -1,0 +1,28 @@
+"""From one image to another."""
+
+import numpy as np
+
+from vae_lab.evaluation.pictures.frames import fixed_rows
+from vae_lab.evaluation.pictures.sheet import sheet, titled
+from vae_lab.evaluation.pictures.subject import Subject
+from vae_lab.randomness import seed_for
+
+PAIRS = 8
+STEPS = np.linspace(0.0, 1.0, 9)
+
+
+def interpolations(subject: Subject) -> np.ndarray:
+    """Pairs of images, and between them the decoder's means on the straight line of their posterior means."""
+    first, last = np.split(fixed_rows(subject.pixels, 2 * PAIRS), 2)
+    starts, ends = (
+        subject.views.encode(subject.pixels[rows], subject.levels, seed_for(subject.seed, "interpolations"))[0]
+        for rows in (first, last)
+    )
+    between = np.stack([subject.decoded((1 - step) * starts + step * ends) for step in STEPS], axis=1)
+    rows = np.concatenate([subject.images(first)[:, np.newaxis], between, subject.images(last)[:, np.newaxis]], axis=1)
+    return titled(
+        sheet(list(rows)),
+        subject.title("Interpolations"),
+        columns=["x", *(f"{step:g}" for step in STEPS), "x"],
+        axis="share of the right image's mean latent",
+    )

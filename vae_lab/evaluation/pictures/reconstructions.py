@@ -1,0 +1,19 @@
+"""Images, and what the model makes of them."""
+
+import numpy as np
+
+from vae_lab.evaluation.pictures.frames import fixed_rows
+from vae_lab.evaluation.pictures.sheet import COLUMNS, sheet, titled
+from vae_lab.evaluation.pictures.subject import Subject
+from vae_lab.randomness import seed_for
+
+DRAWS = 3
+
+
+def reconstructions(subject: Subject) -> np.ndarray:
+    """Fixed images above the decoder's means at the posterior's mean and at draws from the posterior."""
+    rows = fixed_rows(subject.pixels, COLUMNS)
+    seed = seed_for(subject.seed, "reconstructions")
+    mean, draws = subject.views.encode(subject.pixels[rows], subject.levels, seed)
+    picture = sheet([subject.images(rows), *(subject.decoded(z) for z in (mean, *draws[:DRAWS]))])
+    return titled(picture, subject.title("Reconstructions"), rows=["x", "mean of q", *["draw of q"] * DRAWS])

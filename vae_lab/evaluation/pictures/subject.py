@@ -1,0 +1,87 @@
+"""What the pictures at the end of a run are drawn from."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+
+from vae_lab.binarization import intensities
+from vae_lab.evaluation.aggregate import spread_rows
+from vae_lab.evaluation.pictures.sheet import cells, limits_of
+from vae_lab.evaluation.pictures.views import Views
+from vae_lab.randomness import seed_for
+
+ENCODED_ROWS = 2000
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A trained model, the images it is shown, and its past.
+
+    Args:
+      views: the model's compiled functions.
+      data: name of the data set.
+      split: name of the split that the pixels are of.
+      epoch: of the weights.
+      pixels: [N,H,W,C], of `levels` levels.
+      labels: [N], or None.
+      seed: of the pictures' noise.
+      frames: (epoch, picture) of the prior's frames, in order.
+      history: (epoch, value) of each metric logged by epoch, in order.
+    """
+
+    views: Views
+    data: str
+    split: str
+    epoch: int
+    pixels: np.ndarray
+    levels: int
+    labels: np.ndarray | None
+    seed: int
+    frames: Sequence[tuple[int, np.ndarray]] = ()
+    history: Mapping[str, Sequence[tuple[int, float]]] = field(default_factory=dict)
+
+    def title(self, what: str, of_images: bool = True) -> str:
+        """A picture's title; of what is not made from images it names no split."""
+        split = f", {self.split}" if of_images else ""
+        return f"{what}: {self.data}{split}, epoch {self.epoch}"
+
+    @cached_property
+    def limits(self) -> tuple[float, float]:
+        """The values that cells span."""
+        return limits_of(self.pixels, self.levels)
+
+    @cached_property
+    def rows(self) -> np.ndarray:
+        """Indices of the rows that are encoded: at most 2000, evenly over the split."""
+        return spread_rows(len(self.pixels), ENCODED_ROWS)
+
+    @cached_property
+    def encoded(self) -> tuple[np.ndarray, np.ndarray]:
+        """q(z|x) of those rows: mean [n, *latent] and draws [10, n, *latent]."""
+        return self.views.encode(self.pixels[self.rows], self.levels, seed_for(self.seed, "pictures"))
+
+    @cached_property
+    def encoded_labels(self) -> np.ndarray | None:
+        """Labels of those rows."""
+        return None if self.labels is None else self.labels[self.rows]
+
+    @cached_property
+    def by_activity(self) -> np.ndarray:
+        """Indices of the flattened latents, the one whose posterior mean varies most over images first."""
+        variance = self.encoded[0].reshape(len(self.rows), -1).var(axis=0)
+        return np.argsort(-variance, kind="stable")
+
+    def latent_name(self, flat_index: int) -> str:
+        """A latent's name by its place: z3, or z[2,1,0] on a grid."""
+        place = np.unravel_index(flat_index, self.views.model.latent_shape)
+        return f"z{place[0]}" if len(place) == 1 else f"z[{','.join(str(i) for i in place)}]"
+
+    def images(self, rows: np.ndarray) -> np.ndarray:
+        """Cells of the split's rows."""
+        return cells(intensities(self.pixels[rows], self.levels).numpy(), self.limits)
+
+    def decoded(self, z: np.ndarray) -> np.ndarray:
+        """Cells of the means of p(x|z), z [n, *latent]."""
+        return cells(self.views.decode(z.astype(np.float32)), self.limits)
