@@ -4,14 +4,12 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from vae_lab.report.table import Table, table_of
+from vae_lab.report.table import METRICS, Table, table_of
 from vae_lab.sweep.plan import Job
 from vae_lab.tracking.provenance import provenance
 from vae_lab.tracking.records import children
 from vae_lab.tracking.run import TrackedRun
 from vae_lab.tracking.store import open_store
-
-METRICS = ("test/elbo", "test/log_likelihood", "test/rate", "test/distortion")
 
 
 class SweepRun:

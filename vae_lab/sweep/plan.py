@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from vae_lab.errors import UsageError
+from vae_lab.report.claims import read_claims
 
 STUDY_KEYS = {"question", "arms", "seeds", "metric", "expected"}
 
@@ -53,6 +54,7 @@ def check_study(study: Mapping[str, Any]) -> None:
             raise UsageError(f"study.arms.{name} sets seed; seeds belong in study.seeds")
     if not isinstance(seeds, Sequence) or not seeds or len(set(seeds)) != len(seeds):
         raise UsageError(f"study.seeds={seeds} must be a list of different seeds")
+    read_claims(study)
 
 
 def plan(study: Mapping[str, Any] | None, given: Mapping[str, Sequence[str]]) -> list[Job]:

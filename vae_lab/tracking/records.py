@@ -1,11 +1,15 @@
 """Reading runs back."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from vae_lab.errors import UsageError
+from vae_lab.tracking import database
 from vae_lab.tracking.run import PARENT_TAG
-from vae_lab.tracking.store import Store
+from vae_lab.tracking.store import Store, database_path
+
+RUNS_A_PAGE = 1000
 
 
 @dataclass(frozen=True)
@@ -18,21 +22,51 @@ class RunRecord:
     params: dict[str, str]
     metrics: dict[str, float]
     tags: dict[str, str]
+    experiment_id: str
+    started: int  # milliseconds since 1970
+    ended: int | None
+    artifacts: str  # URI of the run's artifact folder
+
+    @property
+    def seconds(self) -> float | None:
+        """How long the run took; None for one that has not ended."""
+        return None if self.ended is None else (self.ended - self.started) / 1000
 
 
 def children(store: Store, parent: str) -> list[RunRecord]:
     """The jobs of a sweep, first started first."""
+    return runs_with_tag(store, PARENT_TAG, parent)
+
+
+def runs_with_tag(store: Store, key: str, value: str) -> list[RunRecord]:
+    """All runs of the store, whatever their MLflow experiment, that have a tag; first started first."""
+    if path := database_path(store.uri):
+        return [RunRecord(**fields) for fields in database.read_runs(path, key, value)]
+    experiments = [experiment.experiment_id for experiment in store.client.search_experiments()]
     found, token = [], None
     while True:
         page = store.client.search_runs(
-            [store.experiment_id],
-            filter_string=f"tags.`{PARENT_TAG}` = '{parent}'",
+            experiments,
+            filter_string=f"tags.`{key}` = '{value}'",
             order_by=["attributes.start_time ASC"],
+            max_results=RUNS_A_PAGE,
             page_token=token,
         )
         found += [_record(run) for run in page]
         if not (token := page.token):
             return found
+
+
+def metric_history(store: Store, ids: Sequence[str], key: str) -> dict[str, dict[int, float]]:
+    """A metric's values by step, of each run that has it; of a step that was logged twice the later value."""
+    if path := database_path(store.uri):
+        return database.read_history(path, ids, key)
+    history: dict[str, dict[int, float]] = {}
+    for run_id in ids:
+        points = sorted(store.client.get_metric_history(run_id, key), key=lambda point: point.timestamp)
+        if points:
+            history[run_id] = {point.step: point.value for point in points}
+    return history
 
 
 def read_run(store: Store, run_id: str) -> RunRecord:
@@ -75,4 +109,8 @@ def _record(run) -> RunRecord:
         dict(run.data.params),
         dict(run.data.metrics),
         dict(run.data.tags),
+        run.info.experiment_id,
+        run.info.start_time,
+        run.info.end_time,
+        run.info.artifact_uri,
     )
