@@ -4,6 +4,7 @@ import io
 import math
 import re
 from collections.abc import Sequence
+from typing import Any
 
 import matplotlib
 import matplotlib.ticker
@@ -19,7 +20,7 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#0
 STROKES = ("-", "--", ":", "-.")
 WIDTH = 5.0  # inches
 SHOWN_FROM = 0.1  # of the epochs: where the curves' scale begins, since the first ones are far below
-STYLE = {
+STYLE: Any = {
     "svg.fonttype": "none",
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans", "Verdana", "Arial"],
@@ -67,7 +68,7 @@ def curves(report: Report, key: str) -> str:
         axes = figure.add_subplot()
         for arm, one in found.items():
             number = arms.index(arm)
-            look = {"color": colour(number), "linestyle": stroke(number)}
+            look: Any = {"color": colour(number), "linestyle": stroke(number)}
             axes.plot(one.epochs, one.mean, label=arm, linewidth=1.4, **look)
             if one.seeds > 1:
                 axes.fill_between(one.epochs, one.low, one.high, color=look["color"], alpha=0.15, linewidth=0)
@@ -163,9 +164,10 @@ def rate_distortion(report: Report) -> str | None:
             return None
         left, right = axes.get_xlim()
         bottom, top = axes.get_ylim()
+        top += 0.12 * (top - bottom)  # room for the lines' names above the points
         axes.set(xlim=(left, right), ylim=(bottom, top))
         total = sorted(x + y for x, y in points)
-        for elbo in matplotlib.ticker.MaxNLocator(4).tick_values(total[0], total[-1]):
+        for elbo in matplotlib.ticker.MaxNLocator(3).tick_values(total[0], total[-1]):
             axes.axline((elbo, 0), slope=-1, color="#999999", linewidth=0.8, linestyle=":", zorder=0)
             x = max(left, elbo - top)
             if x < right and bottom < elbo - x <= top:

@@ -118,8 +118,8 @@ def pictures(report: Report) -> tuple[list[dict[str, Any]], int]:
     return [{"kind": kind.replace("_", " "), "sheets": sheets} for kind, sheets in kinds.items()], len(left_out)
 
 
-def plots(report: Report) -> list[dict[str, Any]]:
-    """The plots by epoch and the rate-distortion plane, each with what it shows."""
+def curve_plots(report: Report) -> list[dict[str, Any]]:
+    """The plots by epoch, each with what it shows."""
     drawn: list[dict[str, Any]] = []
     for key in report.curves:
         what = "the mean over an epoch while it trains" if key.startswith("running/") else "at fixed weights"
@@ -130,6 +130,18 @@ def plots(report: Report) -> list[dict[str, Any]]:
                 "Drawn as far as all seeds of an arm have come; the first epochs lie below.",
             }
         )
+    return drawn
+
+
+def results_plots(report: Report) -> list[dict[str, Any]]:
+    """The plots of final metrics: differences from the reference, and the rate-distortion plane."""
+    drawn = []
+    if differences := figures.differences(report):
+        caption = (
+            f"{report.study.metric}. Circles: seeds; bar: their mean; wide band: 95% interval over seeds (an arrow "
+            "where it goes on); thin line below: 95% interval over test images. Green: what the study expects."
+        )
+        drawn.append({"svg": Markup(differences), "caption": caption})
     if plane := figures.rate_distortion(report):
         caption = "Every run's test rate and distortion. On a dotted line the ELBO is the same; up and right is worse."
         drawn.append({"svg": Markup(plane), "caption": caption})
@@ -148,7 +160,6 @@ def page(report: Report) -> str:
     environment.globals |= {
         "number": number, "interval": interval, "p_text": p_text, "seeds_text": seeds_text, "started": started
     }  # fmt: skip
-    differences = figures.differences(report)
     kinds, left_out = pictures(report)
     arms = list(report.study.arms)
     return environment.get_template("page.html").render(
@@ -157,8 +168,8 @@ def page(report: Report) -> str:
         headline=headline(report),
         marks=MARKS,
         chips={arm: {"colour": figures.colour(place), "stroke": place} for place, arm in enumerate(arms)},
-        differences=Markup(differences) if differences else None,
-        plots=plots(report),
+        results=results_plots(report),
+        curves=curve_plots(report),
         kinds=kinds,
         left_out=left_out,
         origin=origin(report),

@@ -44,7 +44,7 @@ def show_report(report: Report) -> None:
                 lines.append([one.arm, "", one.refused or "", "", "", "", ""])
                 continue
             seeds, images = one.over_seeds, one.over_images
-            line = [one.arm, str(seeds.count), number(seeds.mean, True), interval(seeds.low, seeds.high, True)]
+            line = [one.arm, str(seeds.size), number(seeds.mean, True), interval(seeds.low, seeds.high, True)]
             line += [p_text(one.seeds_holm), seeds_text(one.needed)]
             lines.append([*line, interval(images.low, images.high, True) if images else "–"])
         show_lines(f"{report.study.metric}, minus {report.reference}", header, lines)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
+from scipy import stats  # type: ignore[import-untyped]
 
 LEVEL = 0.95  # of every interval
 POWER, ALPHA = 0.8, 0.05
@@ -20,7 +20,7 @@ MOST_SEEDS = 1000  # beyond which the number of seeds is not told
 class Summary(NamedTuple):
     """A sample's mean, its standard error and the 95% interval that Student's t gives it; NaN for one value."""
 
-    count: int
+    size: int
     mean: float
     error: float
     low: float
@@ -30,7 +30,7 @@ class Summary(NamedTuple):
 class Difference(NamedTuple):
     """Mean of paired differences, and the two-sided p-value of no difference by the paired t-test."""
 
-    count: int
+    size: int
     mean: float
     error: float
     low: float
@@ -85,7 +85,7 @@ def p_value(summary: Summary) -> float:
     """Two-sided p-value of mean 0, by Student's t; NaN for one value."""
     if summary.error == 0:
         return 1.0 if summary.mean == 0 else 0.0
-    return float(2 * stats.t.sf(abs(summary.mean / summary.error), summary.count - 1))
+    return float(2 * stats.t.sf(abs(summary.mean / summary.error), summary.size - 1))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -102,7 +102,8 @@ def power(effect: float, count: int) -> float:
     """Power of the two-sided paired t-test for `count` pairs whose mean difference is `effect` standard deviations."""
     degrees, shift = count - 1, abs(effect) * math.sqrt(count)
     critical = stats.t.ppf(1 - ALPHA / 2, degrees)
-    return float(stats.nct.sf(critical, degrees, shift) + stats.nct.cdf(-critical, degrees, shift))
+    # Far from zero scipy gives NaN for the far tail, which is nothing there.
+    return float(stats.nct.sf(critical, degrees, shift) + np.nan_to_num(stats.nct.cdf(-critical, degrees, shift)))
 
 
 def seeds_needed(difference: Difference) -> int | None:
@@ -114,7 +115,7 @@ def seeds_needed(difference: Difference) -> int | None:
         return None
     if difference.error == 0:
         return 2
-    effect = abs(difference.mean) / (difference.error * math.sqrt(difference.count))
+    effect = abs(difference.mean) / (difference.error * math.sqrt(difference.size))
     if power(effect, MOST_SEEDS) < POWER:
         return None
     fewest, most = 2, MOST_SEEDS

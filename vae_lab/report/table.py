@@ -19,7 +19,7 @@ LATEX = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textascii
 class Cell(NamedTuple):
     """A metric of an arm over its runs."""
 
-    count: int
+    size: int
     mean: float
     error: float  # standard error of the mean over seeds; NaN for one seed
     low: float  # 95% interval of the mean by Student's t
@@ -82,13 +82,10 @@ class Table:
 
     def latex(self) -> str:
         """The table for LaTeX with the package booktabs."""
-        header, *rows = [[latex_text(text) for text in line] for line in (self.header(), *self.lines())]
-        lines = [" & ".join(row) + r" \\" for row in [header, *rows]]
-        columns = "l" + "r" * (len(header) - 1)
-        return "\n".join(
-            [rf"\begin{{tabular}}{{{columns}}}", r"\toprule", lines[0], r"\midrule", *lines[1:], r"\bottomrule"]
-            + [r"\end{tabular}", ""]
-        )
+        header, *rows = [" & ".join(map(latex_text, line)) + r" \\" for line in (self.header(), *self.lines())]
+        begin = rf"\begin{{tabular}}{{l{'r' * (len(self.header()) - 1)}}}"
+        lines = [begin, r"\toprule", header, r"\midrule", *rows, r"\bottomrule", r"\end{tabular}"]
+        return "\n".join(lines) + "\n"
 
 
 def latex_text(text: str) -> str:

@@ -58,7 +58,8 @@ def judge(claim: Claim, runs: Runs, planned: Mapping[str, set[int]]) -> Verdict:
         seeds = {seed for seed, run in found.items() if claim.metric in run.metrics}
         values = [found[seed].metrics[claim.metric] for seed in sorted(seeds)]
     else:
-        comparison = compare(runs, *claim.arms, claim.metric, per_image=lambda run: None)
+        arm, reference = claim.arms
+        comparison = compare(runs, arm, reference, claim.metric, per_image=lambda run: None)
         if comparison.refused and all(runs.get(arm) for arm in claim.arms):
             return Verdict(claim, REFUSED if claim.judged else BESIDE, why=comparison.refused)
         seeds, values = set(comparison.seeds), list(comparison.each)
