@@ -94,8 +94,12 @@ def reproduce(name: str, settings: list[str], write: bool) -> int:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(results_markdown(found), encoding="utf-8")
         print(f"results: {path}")
-    held = all(verdict.holds for verdict in found.verdicts)
-    return 0 if held and found.finished == len(study.planned) and code == 0 else 1
+    return 1 if code else exit_code(found)
+
+
+def exit_code(found: Any) -> int:
+    """0 where all planned jobs have run and no judged row speaks against the study."""
+    return 0 if found.finished == len(found.study.planned) and all(row.holds for row in found.verdicts) else 1
 
 
 if __name__ == "__main__":

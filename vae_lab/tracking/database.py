@@ -28,8 +28,8 @@ def connect(path: Path) -> sqlite3.Connection:
     return sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
 
 
-def number(value: float, is_nan: int) -> float:
-    """A metric as it was logged: MLflow keeps NaN and infinity in columns that cannot hold them."""
+def number(value: float, is_nan: int = 0) -> float:
+    """A metric as it was logged: MLflow keeps NaN as 0 with a flag, and infinity as the largest float."""
     if is_nan:
         return math.nan
     return math.copysign(math.inf, value) if abs(value) >= LARGEST else value

@@ -65,7 +65,7 @@ def metric_history(store: Store, ids: Sequence[str], key: str) -> dict[str, dict
     for run_id in ids:
         points = sorted(store.client.get_metric_history(run_id, key), key=lambda point: point.timestamp)
         if points:
-            history[run_id] = {point.step: point.value for point in points}
+            history[run_id] = {point.step: database.number(point.value) for point in points}
     return history
 
 
@@ -107,7 +107,7 @@ def _record(run) -> RunRecord:
         run.info.run_name,
         run.info.status,
         dict(run.data.params),
-        dict(run.data.metrics),
+        {key: database.number(value) for key, value in run.data.metrics.items()},
         dict(run.data.tags),
         run.info.experiment_id,
         run.info.start_time,
