@@ -38,9 +38,8 @@ def report(given: dict[str, str]) -> None:
     from vae_lab.report.export import export
     from vae_lab.report.gather import gather
     from vae_lab.report.screen import show_report
-    from vae_lab.report.write import write_files
+    from vae_lab.report.write import publish
     from vae_lab.sweep.experiments import read_experiment, study_of_sweep
-    from vae_lab.tracking.artifacts import log_folder
     from vae_lab.tracking.store import open_store
 
     experiment, sweep = given.get("experiment"), given.get("sweep")
@@ -50,10 +49,7 @@ def report(given: dict[str, str]) -> None:
     found = gather(store, study, sweep, given.get("reference"))
     show_report(found)
     folder = Path(given.get("out", Path(home()) / "outputs" / "reports" / (experiment or sweep or "")))
-    page = write_files(found, folder)
-    if found.runs.sweeps:
-        log_folder(store, found.runs.sweeps[-1].run_id, folder, "report")
-    print(f"page: {page}")
+    print(f"page: {publish(found, folder)}")
     if "export" in given:
         print(f"export: {export(found, Path(given['export']))}")
 

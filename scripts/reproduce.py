@@ -75,6 +75,10 @@ def list_experiments(settings: list[str]) -> int:
 
 def reproduce(name: str, settings: list[str], write: bool) -> int:
     """Trains, reports and judges."""
+    from vae_lab.compose import home
+    from vae_lab.report.gather import gather
+    from vae_lab.report.screen import show_report
+    from vae_lab.report.write import publish
     from vae_lab.sweep.experiments import read_experiment
 
     study = read_experiment(name).study
@@ -82,11 +86,9 @@ def reproduce(name: str, settings: list[str], write: bool) -> int:
     code = subprocess.run(command, check=False).returncode
     if code not in (0, 1):
         return code
-    uri = [word for word in settings if word.startswith("tracking.uri=")]
-    subprocess.run([sys.executable, str(SCRIPTS / "report.py"), f"experiment={name}", *uri], check=True)
-    from vae_lab.report.gather import gather
-
     found = gather(opened(settings), study)
+    print(f"\npage: {publish(found, Path(home()) / 'outputs' / 'reports' / name)}")
+    show_report(found)
     if write:
         from vae_lab.report.results import results_markdown
 

@@ -1,5 +1,6 @@
 """The report's plots, as SVG that needs no script: narrow, so that they can be read on a phone and stand in pairs."""
 
+import html
 import io
 import math
 import re
@@ -12,6 +13,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from vae_lab.report.claims import Claim
+from vae_lab.report.compare import Comparison
 from vae_lab.report.evidence import Curve
 from vae_lab.report.gather import Report
 
@@ -19,6 +22,7 @@ from vae_lab.report.gather import Report
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 STROKES = ("-", "--", ":", "-.")
 WIDTH = 5.0  # inches
+MOST_POINTS = 400  # of a curve
 SHOWN_FROM = 0.1  # of the epochs: where the curves' scale begins, since the first ones are far below
 STYLE: Any = {
     "svg.fonttype": "none",
@@ -32,6 +36,7 @@ STYLE: Any = {
     "axes.axisbelow": True,
     "legend.frameon": False,
     "legend.fontsize": 8,
+    "text.parse_math": False,  # an arm's name may hold a dollar
 }
 
 
@@ -55,7 +60,7 @@ def draw(figure: Figure, name: str, alt: str) -> str:
     svg = re.sub(r'\bid="(?=(?:figure|axes|patch|line2d|text|xtick|ytick|legend|matplotlib)[._])', f'id="{name}-', svg)
     svg = re.sub(r'<svg([^>]*?) width="[^"]*"', r"<svg\1", svg, count=1)
     svg = re.sub(r'<svg([^>]*?) height="[^"]*"', r"<svg\1", svg, count=1)
-    return svg.replace("<svg", f'<svg role="img" aria-label="{alt}"', 1)
+    return svg.replace("<svg", f'<svg role="img" aria-label="{html.escape(alt)}"', 1)
 
 
 def curves(report: Report, key: str) -> str:
@@ -69,9 +74,12 @@ def curves(report: Report, key: str) -> str:
         for arm, one in found.items():
             number = arms.index(arm)
             look: Any = {"color": colour(number), "linestyle": stroke(number)}
-            axes.plot(one.epochs, one.mean, label=arm, linewidth=1.4, **look)
+            thin = slice(None, None, math.ceil(len(one.epochs) / MOST_POINTS))
+            axes.plot(one.epochs[thin], one.mean[thin], label=arm, linewidth=1.4, **look)
             if one.seeds > 1:
-                axes.fill_between(one.epochs, one.low, one.high, color=look["color"], alpha=0.15, linewidth=0)
+                axes.fill_between(
+                    one.epochs[thin], one.low[thin], one.high[thin], color=look["color"], alpha=0.15, linewidth=0
+                )
         show_the_end(axes, list(found.values()))
         axes.set_xlabel("epoch")
         axes.set_ylabel(f"{key} (nats per image)")
@@ -119,7 +127,7 @@ def differences(report: Report) -> str | None:
             axes.plot(one.each, [row] * len(one.each), "o", markersize=4, color=look, markerfacecolor="white")
             axes.plot(np.mean(one.each), row, "|", markersize=11, markeredgewidth=2, color=look)
             for claim in report.study.expected:
-                if claim.arms == (one.arm, one.reference) and claim.metric == report.study.metric:
+                if expects(claim, one, report.study.metric):
                     ends = (low if claim.low is None else claim.low, high if claim.high is None else claim.high)
                     axes.fill_betweenx([row - 0.42, row + 0.42], *ends, color="#009E73", alpha=0.08, linewidth=0)
         axes.set_xlim(low, high)
@@ -130,11 +138,19 @@ def differences(report: Report) -> str | None:
         return draw(figure, "differences", f"Differences from {report.reference}")
 
 
+def expects(claim: Claim, one: Comparison, metric: str) -> bool:
+    """Whether a claim is of the difference that a comparison shows."""
+    return claim.arms == (one.arm, one.reference) and claim.metric == metric
+
+
 def plotted_range(report: Report) -> tuple[float, float]:
-    """Limits that hold every seed and zero, and intervals unless they are several times wider than that."""
+    """Limits that hold every seed, every bound and zero, and intervals unless they are much wider than those."""
     points, ends = [0.0], [0.0]
     for one in report.comparisons:
         points += one.each
+        for claim in report.study.expected:
+            if expects(claim, one, report.study.metric):
+                points += [end for end in (claim.low, claim.high) if end is not None]
         if one.over_images is not None and not math.isnan(one.over_images.low):
             points += one.over_images[3:5]
         if one.over_seeds is not None and not math.isnan(one.over_seeds.low):

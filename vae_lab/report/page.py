@@ -167,7 +167,7 @@ def page(report: Report) -> str:
         study=report.study,
         headline=headline(report),
         marks=MARKS,
-        chips={arm: {"colour": figures.colour(place), "stroke": place} for place, arm in enumerate(arms)},
+        chips={arm: figures.colour(place) for place, arm in enumerate(arms)},
         results=results_plots(report),
         curves=curve_plots(report),
         kinds=kinds,

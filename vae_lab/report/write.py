@@ -8,6 +8,7 @@ from vae_lab.report.page import number, page
 from vae_lab.report.runs import COMMIT_TAG, started
 from vae_lab.report.study import Study
 from vae_lab.report.table import csv_table, markdown_table
+from vae_lab.tracking.artifacts import log_folder
 from vae_lab.tracking.records import RunRecord
 from vae_lab.tracking.store import Store
 
@@ -47,6 +48,14 @@ def write_files(report: Report, folder: Path) -> Path:
     }.items():
         (folder / name).write_text(text, encoding="utf-8")
     return folder / PAGE
+
+
+def publish(report: Report, folder: Path) -> Path:
+    """Writes a gathered report's files, and copies them to the newest parent run as its artifact folder report/."""
+    path = write_files(report, folder)
+    if report.runs.sweeps:
+        log_folder(report.store, report.runs.sweeps[-1].run_id, folder, "report")
+    return path
 
 
 def verdicts_markdown(report: Report) -> str:
