@@ -77,6 +77,7 @@ def test_training_and_evaluation_know_no_tracker():
         assert not any(within(name, "vae_lab.tracking", "vae_lab.sweep", "vae_lab.report") for name in imports(room))
 
 
+REPORT = [f"report/{path.stem}" for path in sorted((PACKAGE / "report").glob("*.py"))]
 LIGHT = ("checks/__init__", "compose", "identity", "layers/conv_sizes", "sweep/plan", "sweep/job", "sweep/multirun")
 
 
@@ -93,7 +94,7 @@ def reached(path, seen):
     return seen
 
 
-@pytest.mark.parametrize("module", [*LIGHT, "report/table", "sweep/progress"])
+@pytest.mark.parametrize("module", [*LIGHT, *REPORT, "sweep/progress", "sweep/experiments"])
 def test_start_up_and_report_import_no_tensorflow(module):
     path = PACKAGE / f"{module}.py"
     for one in reached(path, {path}):

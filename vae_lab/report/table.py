@@ -3,20 +3,32 @@
 import csv
 import io
 import math
-import statistics
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
+
+from vae_lab.report.statistics import summarize
+
+METRICS = ("test/elbo", "test/log_likelihood", "test/rate", "test/distortion")
+PARTS = ("mean", "standard error", "95% low", "95% high")
+LATEX = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"} | {
+    sign: f"\\{sign}" for sign in "&%$#_{}"
+}
 
 
 class Cell(NamedTuple):
     """A metric of an arm over its runs."""
 
+    size: int
     mean: float
     error: float  # standard error of the mean over seeds; NaN for one seed
+    low: float  # 95% interval of the mean by Student's t
+    high: float
 
     def __str__(self) -> str:
-        return f"{self.mean:.2f}" if math.isnan(self.error) else f"{self.mean:.2f} ± {self.error:.2f}"
+        places = 4 if abs(self.mean) < 1 else 2  # nats have two, bits per dim four
+        text = f"{self.mean:.{places}f}"
+        return text if math.isnan(self.error) else f"{text} ± {self.error:.{places}f}"
 
 
 class Row(NamedTuple):
@@ -35,6 +47,10 @@ class Table:
     metrics: tuple[str, ...]
     rows: tuple[Row, ...]
 
+    def only(self, metrics: Sequence[str]) -> "Table":
+        """The table with fewer columns."""
+        return Table(tuple(metric for metric in self.metrics if metric in metrics), self.rows)
+
     def header(self) -> list[str]:
         """Titles of the columns."""
         return ["arm", "runs", *self.metrics]
@@ -52,25 +68,70 @@ class Table:
 
     def markdown(self) -> str:
         """The table in Markdown."""
-        rows = [self.header(), ["---"] + ["---:"] * (len(self.header()) - 1), *self.lines()]
-        return "".join(f"| {' | '.join(row)} |\n" for row in rows)
+        return markdown_table(self.header(), self.lines())
 
     def csv(self) -> str:
-        """The table with means and standard errors at full precision."""
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        columns = [f"{metric} {part}" for metric in self.metrics for part in ("mean", "standard error")]
-        writer.writerow(["arm", "finished", "runs", *columns])
+        """The table with means, standard errors and intervals at full precision."""
+        columns = [f"{metric} {part}" for metric in self.metrics for part in PARTS]
+        empty = Cell(0, math.nan, math.nan, math.nan, math.nan)
+        rows = []
         for row in self.rows:
-            cells = [row.cells.get(metric, Cell(math.nan, math.nan)) for metric in self.metrics]
-            writer.writerow([row.arm, row.finished, row.runs, *(number for cell in cells for number in cell)])
-        return text.getvalue()
+            cells = [row.cells.get(metric, empty) for metric in self.metrics]
+            rows.append([row.arm, row.finished, row.runs, *(part for cell in cells for part in cell[1:])])
+        return csv_table(["arm", "finished", "runs", *columns], rows)
+
+    def latex(self) -> str:
+        """The table for LaTeX with the package booktabs."""
+        header, *rows = [" & ".join(map(latex_text, line)) + r" \\" for line in (self.header(), *self.lines())]
+        begin = rf"\begin{{tabular}}{{l{'r' * (len(self.header()) - 1)}}}"
+        lines = [begin, r"\toprule", header, r"\midrule", *rows, r"\bottomrule", r"\end{tabular}"]
+        return "\n".join(lines) + "\n"
+
+
+def latex_text(text: str) -> str:
+    """A text or a number with its standard error as LaTeX sets it.
+
+    >>> latex_text("-23.45 ± 0.05")
+    '$-23.45 \\\\pm 0.05$'
+    """
+    if text.replace(" ± ", "").replace("-", "").replace(".", "").isdigit():
+        return f"${text.replace('±', chr(92) + 'pm')}$"
+    return "".join(LATEX.get(sign, sign) for sign in text)
+
+
+def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A Markdown table, the first column to the left and all others to the right."""
+    lines = [header, ["---", *["---:"] * (len(header) - 1)], *rows]
+    return "".join(f"| {' | '.join(text.replace('|', chr(92) + '|') for text in line)} |\n" for line in lines)
+
+
+def csv_table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """A CSV file's text."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    return text.getvalue()
 
 
 def cell_of(values: Sequence[float]) -> Cell:
-    """Mean and standard error of the mean of values over seeds."""
-    error = statistics.stdev(values) / math.sqrt(len(values)) if len(values) > 1 else math.nan
-    return Cell(statistics.fmean(values), error)
+    """Mean, standard error of the mean and 95% interval of values over seeds."""
+    return Cell(*summarize(values))
+
+
+def row_of(arm: str, finished: Sequence[Any], runs: int, metrics: Sequence[str]) -> Row:
+    """An arm's row from its finished runs, of `runs` in all."""
+    cells = {
+        metric: cell_of(values)
+        for metric in metrics
+        if (values := [record.metrics[metric] for record in finished if metric in record.metrics])
+    }
+    return Row(arm, len(finished), runs, cells)
+
+
+def table_of_rows(rows: Sequence[Row], metrics: Sequence[str]) -> Table:
+    """A table without the columns that no row has."""
+    return Table(tuple(metric for metric in metrics if any(metric in row.cells for row in rows)), tuple(rows))
 
 
 def table_of(records: Sequence[Any], arms: Sequence[str], metrics: Sequence[str]) -> Table:
@@ -85,11 +146,5 @@ def table_of(records: Sequence[Any], arms: Sequence[str], metrics: Sequence[str]
     for arm in arms:
         runs = [record for record in records if record.tags.get("vae_lab.arm") == arm]
         finished = [record for record in runs if record.status == "FINISHED"]
-        cells = {
-            metric: cell_of(values)
-            for metric in metrics
-            if (values := [record.metrics[metric] for record in finished if metric in record.metrics])
-        }
-        rows.append(Row(arm, len(finished), len(runs), cells))
-    used = tuple(metric for metric in metrics if any(metric in row.cells for row in rows))
-    return Table(used, tuple(rows))
+        rows.append(row_of(arm, finished, len(runs), metrics))
+    return table_of_rows(rows, metrics)

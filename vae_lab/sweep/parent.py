@@ -6,14 +6,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from vae_lab.report.table import Table, table_of
+from vae_lab.report.table import METRICS, Table, table_of
 from vae_lab.sweep.checked import CheckedJob
 from vae_lab.tracking.provenance import provenance
 from vae_lab.tracking.records import RunRecord, newest_finished, runs_tagged
 from vae_lab.tracking.run import TrackedRun
 from vae_lab.tracking.store import Store, open_store
 
-METRICS = ("test/elbo", "test/log_likelihood", "test/rate", "test/distortion")
 PLAN_TAG = "vae_lab.plan"
 
 

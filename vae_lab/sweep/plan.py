@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from vae_lab.errors import UsageError
+from vae_lab.report.claims import read_claims
 
 STUDY_KEYS = {"question", "arms", "seeds", "metric", "expected", "short"}
 
@@ -54,6 +55,7 @@ def check_study(study: Mapping[str, Any]) -> None:
     for name, listed in (("seeds", seeds), ("short.seeds", short.get("seeds", seeds))):
         if not isinstance(listed, Sequence) or not listed or len(set(listed)) != len(listed):
             raise UsageError(f"study.{name}={listed} must be a list of different seeds")
+    read_claims(study)
 
 
 def plan(study: Mapping[str, Any] | None, given: Mapping[str, Sequence[str]]) -> list[Job]:

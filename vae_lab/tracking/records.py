@@ -1,12 +1,16 @@
 """Reading runs back."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from vae_lab.errors import UsageError
+from vae_lab.tracking import database
 from vae_lab.tracking.run import PARENT_TAG
-from vae_lab.tracking.store import Store
+from vae_lab.tracking.store import Store, database_path
+
+RUNS_A_PAGE = 1000
 
 
 @dataclass(frozen=True)
@@ -16,15 +20,23 @@ class RunRecord:
     run_id: str
     name: str
     status: str
-    seconds: float  # from its start to its end, or to now
     params: dict[str, str]
     metrics: dict[str, float]
     tags: dict[str, str]
+    experiment_id: str
+    started: int  # milliseconds since 1970
+    ended: int | None
+    artifacts: str  # URI of the run's artifact folder
+
+    @property
+    def seconds(self) -> float:
+        """How long the run took, or has taken so far."""
+        return (self.ended or time.time() * 1000) / 1000 - self.started / 1000
 
 
 def runs_tagged(store: Store, tag: str, value: str) -> list[RunRecord]:
     """The runs of the store's experiment that have a tag, first started first."""
-    return _search(store, f"tags.`{tag}` = '{value}'")
+    return [run for run in runs_with_tag(store, tag, value) if run.experiment_id == store.experiment_id]
 
 
 def newest_finished(records: list[RunRecord]) -> RunRecord | None:
@@ -35,14 +47,17 @@ def newest_finished(records: list[RunRecord]) -> RunRecord | None:
 
 def failures_since(store: Store, parent: str, since: float) -> int:
     """How many jobs of a sweep have failed since a moment (seconds since 1970)."""
-    ended = f"attributes.end_time >= {int(since * 1000)}"
-    return len(_search(store, f"tags.`{PARENT_TAG}` = '{parent}' and attributes.status = 'FAILED' and {ended}"))
+    failed = [run for run in children(store, parent) if run.status == "FAILED"]
+    return sum(run.ended is not None and run.ended >= since * 1000 for run in failed)
 
 
 def running(store: Store, parent: str | None = None) -> list[RunRecord]:
-    """The runs that say they are RUNNING: all of them, or a sweep's jobs."""
-    of_sweep = f" and tags.`{PARENT_TAG}` = '{parent}'" if parent else ""
-    return _search(store, f"attributes.status = 'RUNNING'{of_sweep}")
+    """The runs that say they are RUNNING: all jobs and sweeps of the store's experiment, or a sweep's jobs."""
+    if parent is not None:
+        there = children(store, parent)
+    else:
+        there = [run for kind in ("run", "sweep") for run in runs_tagged(store, "vae_lab.kind", kind)]
+    return [run for run in there if run.status == "RUNNING"]
 
 
 def close_run(store: Store, run_id: str, status: str) -> None:
@@ -52,21 +67,38 @@ def close_run(store: Store, run_id: str, status: str) -> None:
 
 def children(store: Store, parent: str) -> list[RunRecord]:
     """The jobs of a sweep, first started first."""
-    return _search(store, f"tags.`{PARENT_TAG}` = '{parent}'")
+    return runs_with_tag(store, PARENT_TAG, parent)
 
 
-def _search(store: Store, condition: str) -> list[RunRecord]:
+def runs_with_tag(store: Store, key: str, value: str) -> list[RunRecord]:
+    """All runs of the store, whatever their MLflow experiment, that have a tag; first started first."""
+    if path := database_path(store.uri):
+        return [RunRecord(**fields) for fields in database.read_runs(path, key, value)]
+    experiments = [experiment.experiment_id for experiment in store.client.search_experiments()]
     found, token = [], None
     while True:
         page = store.client.search_runs(
-            [store.experiment_id],
-            filter_string=condition,
+            experiments,
+            filter_string=f"tags.`{key}` = '{value}'",
             order_by=["attributes.start_time ASC"],
+            max_results=RUNS_A_PAGE,
             page_token=token,
         )
         found += [_record(run) for run in page]
         if not (token := page.token):
             return found
+
+
+def metric_history(store: Store, ids: Sequence[str], key: str) -> dict[str, dict[int, float]]:
+    """A metric's values by step, of each run that has it; of a step that was logged twice the later value."""
+    if path := database_path(store.uri):
+        return database.read_history(path, ids, key)
+    history: dict[str, dict[int, float]] = {}
+    for run_id in ids:
+        points = sorted(store.client.get_metric_history(run_id, key), key=lambda point: point.timestamp)
+        if points:
+            history[run_id] = {point.step: database.number(point.value) for point in points}
+    return history
 
 
 def read_run(store: Store, run_id: str) -> RunRecord:
@@ -106,8 +138,11 @@ def _record(run) -> RunRecord:
         run.info.run_id,
         run.info.run_name,
         run.info.status,
-        (run.info.end_time or time.time() * 1000) / 1000 - run.info.start_time / 1000,
         dict(run.data.params),
-        dict(run.data.metrics),
+        {key: database.number(value) for key, value in run.data.metrics.items()},
         dict(run.data.tags),
+        run.info.experiment_id,
+        run.info.start_time,
+        run.info.end_time,
+        run.info.artifact_uri,
     )

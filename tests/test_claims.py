@@ -1,0 +1,146 @@
+"""What a study may expect, and how it is judged."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from vae_lab.errors import UsageError
+from vae_lab.report.claims import read_claims
+from vae_lab.report.comparable import TEST_PIXELS, why_not
+from vae_lab.report.compare import compare_all
+from vae_lab.report.verdict import judge
+from vae_lab.sweep.plan import check_study
+
+VALUE = {"arm": "mvn", "value": -89.8, "tolerance": 0.7, "source": "a table", "mark": "S"}
+GAIN = {"difference": ["mixture", "mvn"], "between": [0, None], "source": "a table", "mark": "Q"}
+
+
+def study(*expected, **changes):
+    arms = {"mvn": {"prior": "mvn"}, "mixture": {"prior": "mixture"}}
+    return {"arms": arms, "seeds": [0, 1], "metric": "test/elbo", "expected": list(expected)} | changes
+
+
+def run(elbo, binarization="static", **others):
+    params = {"binarization.name": binarization, "likelihood.facts.discrete": "True", "data.facts.levels": "17"}
+    params |= {"evaluation.importance_samples": "100"} | others.pop("params", {})
+    tags = {"vae_lab.data_sha256": "abc"} | others.pop("tags", {})
+    return SimpleNamespace(metrics={"test/elbo": elbo, "test/log_likelihood": elbo}, params=params, tags=tags)
+
+
+def verdict(claim, runs, planned=None):
+    (read,) = read_claims(study(claim))
+    return judge(read, runs, planned or {arm: set(by_seed) for arm, by_seed in runs.items()})
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ({"arm": "mvn", "value": -1}, r"expected\[0\]=.* must have the keys"),
+        (VALUE | {"mark": "X"}, "mark=X must be one of S, Q, C, M"),
+        (VALUE | {"source": " "}, "source=  must say where"),
+        (VALUE | {"arm": "vamp"}, "names the arm vamp; study.arms has mvn, mixture"),
+        (VALUE | {"tolerance": -1}, "tolerance at least 0"),
+        (VALUE | {"value": "high"}, "value=high"),
+        (VALUE | {"metric": "elbo"}, "metric=elbo must be a metric's name"),
+        (GAIN | {"difference": ["mvn", "mvn"]}, "must be two different arms"),
+        (GAIN | {"difference": ["mvn"]}, "must be two different arms"),
+        (GAIN | {"between": [None, None]}, "must be two numbers, of which one may be null"),
+        (GAIN | {"between": [2, 1]}, "must have the smaller number first"),
+        ("-89.8", "must have the keys"),
+    ],
+)
+def test_an_expectation_of_another_form_is_refused_before_any_work(row, message):
+    with pytest.raises(UsageError, match=message):
+        check_study(study(row))
+
+
+def test_expectations_of_the_right_form_pass():
+    check_study(study(VALUE, GAIN, VALUE | {"metric": "test/rate", "mark": "M"}))
+    check_study(study(expected=None))
+    assert [claim.stated for claim in read_claims(study(VALUE, GAIN))] == ["-89.8 within 0.7", "at least 0"]
+
+
+@pytest.mark.parametrize(
+    ("values", "says", "missed_by"),
+    [((-90.0, -89.0), "met", 0.0), ((-90.5, -90.5), "met", 0.0), ((-91.0, -91.0), "missed by 0.5", 0.5)],
+)
+def test_a_value_is_met_by_the_mean_over_seeds_within_its_tolerance(values, says, missed_by):
+    found = verdict(VALUE, {"mvn": dict(enumerate(map(run, values)))})
+    assert found.says() == says
+    assert found.missed_by == pytest.approx(missed_by)
+    assert found.holds == (says == "met")
+
+
+def test_a_difference_is_paired_by_seed_over_the_seeds_that_both_have():
+    runs = {"mvn": {0: run(-10.0), 1: run(-20.0)}, "mixture": {1: run(-19.0), 2: run(0.0)}}
+    found = verdict(GAIN, runs)
+    assert found.got.mean == pytest.approx(1.0)
+    assert found.says() == "incomplete (met so far)"
+    assert not found.holds
+    assert verdict(GAIN | {"between": [None, 0.25]}, runs, {"mvn": {1}, "mixture": {1}}).says() == "missed by 0.75"
+
+
+def test_a_claim_without_runs_is_not_run_and_one_from_memory_is_never_judged():
+    assert verdict(VALUE, {}).says() == "not run"
+    assert not verdict(VALUE, {}).holds
+    missed = verdict(VALUE | {"mark": "M"}, {"mvn": {0: run(-300.0)}})
+    assert missed.holds
+    assert missed.says() == "not judged, from memory (missed by 210)"
+
+
+@pytest.mark.parametrize(
+    ("other", "metric", "reason"),
+    [
+        (run(0, "dynamic"), "test/elbo", None),
+        (run(0, "threshold"), "test/elbo", "test pixels: pixels drawn once against thresholded pixels"),
+        (run(0, "none"), "test/elbo", "test pixels"),
+        (run(0, tags={"vae_lab.data_sha256": "xyz"}), "test/elbo", "data"),
+        (run(0, tags={"vae_lab.numerics": "2"}), "test/elbo", "version of the numerics"),
+        (run(0, params={"likelihood.facts.discrete": "False"}), "test/elbo", "kind of likelihood"),
+        (run(0, params={"evaluation.importance_samples": "5000"}), "test/log_likelihood", "K of the log-likelihood"),
+        (run(0, params={"evaluation.importance_samples": "5000"}), "test/elbo", None),
+        (run(0, "threshold"), "perf/images_per_second", None),
+    ],
+)
+def test_values_of_other_things_are_not_subtracted(other, metric, reason):
+    found = why_not(run(0), other, metric)
+    assert found is None if reason is None else reason in found
+
+
+def test_grey_pixels_compare_with_dequantized_ones_by_bits_per_dim_alone():
+    grey, noisy = run(0, "none"), run(0, "dequantized", params={"likelihood.facts.discrete": "False"})
+    assert why_not(grey, noisy, "test/bits_per_dim") is None
+    assert why_not(grey, noisy, "test/log_likelihood") is not None
+    crossed = run(0, "none", params={"likelihood.allow_grey": "True"})
+    assert why_not(crossed, grey, "test/elbo") is not None
+
+
+def test_binarizations_that_are_said_to_share_test_pixels_do():
+    import numpy as np
+
+    from vae_lab.binarization import Dynamic, Static, Threshold
+
+    pixels = np.random.default_rng(0).integers(0, 17, (20, 8, 8, 1), np.uint8)
+    static, dynamic, threshold = (kind().fix(pixels, 17, "test")[0] for kind in (Static, Dynamic, Threshold))
+    assert TEST_PIXELS["static"] == TEST_PIXELS["dynamic"] != TEST_PIXELS["threshold"]
+    np.testing.assert_array_equal(static, dynamic)
+    assert (static != threshold).any()
+
+
+def test_a_refused_pairing_says_why_in_comparison_and_verdict():
+    runs = {"mvn": {0: run(-10.0)}, "mixture": {0: run(-9.0, "threshold")}}
+    (comparison,) = compare_all(runs, "mvn", "test/elbo", lambda run: None)
+    assert comparison.refused.startswith("not comparable by test/elbo: other test pixels")
+    assert comparison.over_seeds is None
+    assert verdict(GAIN, runs).says() == "refused"
+    assert not verdict(GAIN, runs).holds
+
+
+def test_comparisons_are_corrected_over_all_arms():
+    near = [0.0, 0.1, -0.1, 0.05]
+    values = {"mvn": [0.0] * 4, "a": [1 + x for x in near], "b": [0.1 + x for x in near]}
+    runs = {arm: {seed: run(value) for seed, value in enumerate(of_arm)} for arm, of_arm in values.items()}
+    a, b = compare_all(runs, "mvn", "test/elbo", lambda run: None)
+    assert a.seeds_holm == pytest.approx(2 * a.over_seeds.p)
+    assert b.seeds_holm == pytest.approx(b.over_seeds.p)
+    assert a.needed < b.needed

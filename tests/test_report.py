@@ -1,0 +1,306 @@
+"""Reports of a real store: which runs count, what the page holds, what a browser makes of it."""
+
+import json
+import re
+import runpy
+import shutil
+import subprocess
+import sys
+import zipfile
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from conftest import CHECKOUT
+from PIL import Image
+
+from vae_lab.errors import UsageError
+from vae_lab.report.export import export
+from vae_lab.report.gather import gather
+from vae_lab.report.results import results_markdown
+from vae_lab.report.runs import find_runs
+from vae_lab.report.study import make_study
+from vae_lab.report.table import latex_text
+from vae_lab.report.write import write_report
+from vae_lab.tracking.artifacts import artifact
+from vae_lab.tracking.records import metric_history, runs_with_tag
+from vae_lab.tracking.run import TrackedRun
+from vae_lab.tracking.store import Store, open_store
+
+NAME = "toy"
+ARMS = {"plain": ["prior=mvn"], "mixed <b>": ["prior=mixture"], "cut": ["binarization=threshold"]}
+CONTENT = {
+    "question": "Does a <mixture> help?",
+    "arms": ARMS,
+    "metric": "test/elbo",
+    "expected": [
+        {"arm": "plain", "value": -90, "tolerance": 1, "source": "a table", "mark": "S"},
+        {"arm": "plain", "value": -80, "tolerance": 1, "source": "hearsay", "mark": "M"},
+        {"difference": ["mixed <b>", "plain"], "between": [2, None], "source": "a paper", "mark": "Q"},
+        {"arm": "cut", "metric": "test/log_likelihood", "value": 0, "tolerance": 1, "source": "a paper", "mark": "Q"},
+    ],
+}
+GAIN = {"plain": 0.0, "mixed <b>": 1.0, "cut": 30.0}
+IMAGES = 50
+
+
+def log_run(store, parent, arm, seed, status="FINISHED", gain=0.0, more=(), group="g1", tags=None):
+    """A run as a job of a sweep leaves it."""
+    tags = {
+        "vae_lab.kind": "run",
+        "vae_lab.arm": arm,
+        "vae_lab.overrides": json.dumps([*ARMS.get(arm, []), "experiment=toy", f"seed={seed}", *more]),
+        "vae_lab.group": f"{arm}-{group}",
+        "vae_lab.data_sha256": "abc",
+        "mlflow.source.git.commit": "c0ffee",
+    } | (tags or {})
+    run = TrackedRun(store, f"{arm}-s{seed}", tags, parent)
+    binarization = "threshold" if arm == "cut" else "static"
+    run.params({"seed": seed, "binarization.name": binarization, "prior.name": arm, "likelihood.facts.discrete": True})
+    elbo = -90.0 + 0.1 * seed + GAIN.get(arm, 0.0) + gain
+    for epoch in range(1, 6):
+        run.metrics({"val/elbo": elbo - 5 / epoch, "running/elbo": elbo - 4 / epoch}, epoch)
+    if status == "FINISHED":
+        values = elbo + np.linspace(-1, 1, IMAGES)
+        run.metrics({"test/elbo": values.mean(), "test/rate": 25.0 + seed, "test/distortion": -elbo - 25 - seed}, 5)
+        run.arrays({"elbo": values, "rate": values}, "evaluation/test.npz")
+        run.text(f"seed: {seed}\n", "config.yaml")
+        for epoch in (0, 5, 10):
+            run.image("prior_samples", np.full((8, 12, 3), epoch * 20, np.uint8), epoch)
+    run.finish(status)
+    return run.run_id
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("store")
+    return open_store(f"sqlite:///{folder}/mlflow.db", "tests", str(folder / "artifacts"))
+
+
+@pytest.fixture(scope="module")
+def ids(store):
+    """One sweep as it should be, and what else happens to a study."""
+    parent = TrackedRun(store, NAME, {"vae_lab.kind": "sweep", "vae_lab.command": "python train.py"})
+    jobs = [
+        {"arm": arm, "overrides": [*ARMS[arm], "experiment=toy", f"seed={seed}"]} for arm in ARMS for seed in (0, 1)
+    ]
+    parent.text(json.dumps(jobs), "plan.json")
+    found = {"parent": parent.run_id}
+    found["old plain"] = log_run(store, parent.run_id, "plain", 0, gain=-50)
+    found["stale"] = log_run(store, parent.run_id, "plain", 2, gain=-50, group="g0")
+    found["quick"] = log_run(store, parent.run_id, "plain", 1, gain=-50, more=["training.epochs=3"])
+    for seed in (0, 1):
+        found[f"plain {seed}"] = log_run(store, parent.run_id, "plain", seed)
+        found[f"cut {seed}"] = log_run(store, parent.run_id, "cut", seed)
+    found["mixed 0"] = log_run(store, parent.run_id, "mixed <b>", 0)
+    found["failed"] = log_run(store, parent.run_id, "mixed <b>", 1, "FAILED", tags={"vae_lab.error": "ValueError: no"})
+    found["stranger"] = log_run(store, parent.run_id, "vamp", 0)
+    parent.finish("FINISHED")
+    return found
+
+
+@pytest.fixture(scope="module")
+def study():
+    jobs = [(arm, [*ARMS[arm], "experiment=toy", f"seed={seed}"]) for arm in ARMS for seed in (0, 1)]
+    return make_study(NAME, CONTENT, jobs, "python scripts/train.py experiment=toy")
+
+
+@pytest.fixture(scope="module")
+def report(store, ids, study):
+    return gather(store, study)
+
+
+def test_one_finished_run_an_arm_and_seed_counts_and_all_others_are_listed(report, ids):
+    counted = {run.run_id for run in report.runs.all}
+    assert counted == {ids[name] for name in ("plain 0", "plain 1", "cut 0", "cut 1", "mixed 0")}
+    why = {one.run.run_id if one.run else one.state: one.why for one in report.runs.aside}
+    assert why[ids["old plain"]] == f"{ids['plain 0'][:8]} of the same seed is newer"
+    assert why[ids["stale"]].startswith("stale: ")
+    assert why[ids["quick"]] == "other settings: training.epochs=3"
+    assert why[ids["failed"]] == "ValueError: no"
+    assert why[ids["stranger"]] == "its arm is none of the study's"
+    assert why["missing"] == "no finished run"
+    assert len(why) == 6
+    assert report.finished == 5
+
+
+def test_runs_are_found_by_the_experiments_tag_and_a_sweeps_own_runs_come_first(store, study):
+    named = replace(study, name="tagged")
+    tag = {"vae_lab.experiment": "tagged"}
+    parent = TrackedRun(store, "any name", {"vae_lab.kind": "sweep"} | tag)
+    own = log_run(store, parent.run_id, "plain", 0, tags=tag)
+    parent.finish("FINISHED")
+    reused = log_run(store, None, "plain", 1, tags=tag)
+    newer = log_run(store, None, "plain", 0, tags=tag)
+    log_run(store, None, "plain", 3, "FAILED", tags=tag)
+    everything = find_runs(store, named)
+    assert {seed: run.run_id for seed, run in everything.counted["plain"].items()} == {0: newer, 1: reused}
+    of_sweep = find_runs(store, named, parent.run_id)
+    assert {seed: run.run_id for seed, run in of_sweep.counted["plain"].items()} == {0: own, 1: reused}
+    assert [one.state for one in of_sweep.aside] == ["missing"] * 4
+
+
+def test_another_commit_of_a_counted_run_is_said(store, study):
+    named = replace(study, name="commits")
+    for seed, commit in enumerate(("1111", "2222")):
+        tags = {"vae_lab.experiment": "commits", "mlflow.source.git.commit": commit}
+        log_run(store, None, "plain", seed, tags=tags)
+    (note,) = find_runs(store, named).notes
+    assert note == "1 of 2 runs has another commit (1111) than the newest (2222): plain-s0"
+
+
+def test_table_differences_and_verdicts_are_those_of_the_logged_numbers(report):
+    plain, mixed, cut = report.table.rows
+    assert (plain.cells["test/elbo"].mean, plain.cells["test/elbo"].error) == pytest.approx((-89.95, 0.05))
+    assert (mixed.finished, mixed.runs, cut.finished) == (1, 2, 2)
+    by_arm = {one.arm: one for one in report.comparisons}
+    assert by_arm["mixed <b>"].over_seeds.mean == pytest.approx(1.0)
+    assert by_arm["mixed <b>"].over_images[:2] == pytest.approx((IMAGES, 1.0))
+    assert "test pixels" in by_arm["cut"].refused
+    says = [verdict.says() for verdict in report.verdicts]
+    assert says == ["met", "not judged, from memory (missed by 8.95)", "incomplete (missed by 1 so far)", "not run"]
+    assert len(report.judged) == 3
+    exit_code = runpy.run_path(str(CHECKOUT / "scripts" / "reproduce.py"))["exit_code"]
+    assert exit_code(report) == 1
+    assert (
+        exit_code(replace(report, study=replace(report.study, planned=(("plain", 0),)), verdicts=report.verdicts[:2]))
+        == 0
+    )
+
+
+def test_curves_are_means_and_ranges_over_the_seeds(report):
+    curve = report.curves["val/elbo"]["plain"]
+    np.testing.assert_array_equal(curve.epochs, range(1, 6))
+    np.testing.assert_allclose(curve.mean, -89.95 - 5 / np.arange(1, 6))
+    np.testing.assert_allclose(curve.high - curve.low, 0.1)
+
+
+def test_the_database_says_what_mlflows_client_says(store, ids):
+    with TrackedRun(store, "odd", {"odd": "yes"}) as run:
+        run.metrics({"a": float("nan"), "b": float("inf"), "c": float("-inf")}, 0)
+        run.metrics({"a": 1.0, "b": 2.5}, 1)
+        run.metrics({"b": float("nan")}, 2)
+    client = Store(store.client, None, "http://a.server")  # a server's path through the same client
+    for key, value in (("odd", "yes"), ("mlflow.parentRunId", ids["parent"])):
+        fast, slow = (runs_with_tag(one, key, value) for one in (store, client))
+        assert len(fast) == len(slow) > 0
+        for a, b in zip(fast, slow, strict=True):
+            np.testing.assert_equal(vars(a), vars(b))
+    for key in "abc":
+        np.testing.assert_equal(*(metric_history(one, [run.run_id], key) for one in (store, client)))
+
+
+def test_artifacts_come_from_a_server_too(store, ids, tmp_path):
+    (run,) = (run for run in runs_with_tag(store, "vae_lab.arm", "vamp"))
+    far = replace(run, artifacts="mlflow-artifacts:/somewhere")
+    fetched = artifact(store, far, "config.yaml", tmp_path)
+    assert fetched.is_relative_to(tmp_path)
+    assert fetched.read_text() == artifact(store, run, "config.yaml", tmp_path).read_text() == "seed: 0\n"
+    assert artifact(store, far, "nothing", tmp_path) is None is artifact(store, run, "nothing", tmp_path)
+
+
+@pytest.fixture(scope="module")
+def page(store, ids, study, tmp_path_factory):
+    return write_report(store, study, tmp_path_factory.mktemp("report"))
+
+
+def test_the_page_holds_everything_and_asks_for_nothing(page, ids):
+    text = page.read_text()
+    assert "Does a &lt;mixture&gt; help?" in text
+    assert "<b>mixed" not in text.replace("mixed &lt;b&gt;", "")
+    assert "1 of 3 expectations met, 2 not complete." in text
+    for name in ids:
+        assert ids[name][:8] in text, name
+    assert text.count("<svg") == 4
+    assert all(place.startswith("data:") for place in re.findall(r'\bsrc="([^"]*)"', text))
+    assert not re.search(r"<script|@import|url\((?!#)|<iframe", text)
+    assert re.findall(r'<link [^>]*href="([^"]*)"', text) == ["data:,"]
+    anchors = set(re.findall(r'<a href="([^#"]*)', text))
+    assert anchors == {"http://127.0.0.1:5000/"}
+    assert "epoch 10" in text
+    assert "epoch 5<" not in text
+
+
+def test_the_files_beside_the_page_hold_the_same_table(page, report):
+    folder = page.parent
+    assert "| plain | 2 | -89.95 ± 0.05 |" in (folder / "table.md").read_text()
+    assert r"plain & $2$ & $-89.95 \pm 0.05$" in (folder / "table.tex").read_text()
+    assert "mixed <b> & 1 of 2" in (folder / "table.tex").read_text()
+    runs = (folder / "runs.csv").read_text().splitlines()
+    assert len(runs) == 1 + 5 + 6
+    assert latex_text("a_b & 50%") == r"a\_b \& 50\%"
+    text = results_markdown(report)
+    assert "| plain | -90.0000 | -89.9000 |" in text
+    assert "missed by 1 so far" in text
+    assert "c0ffee" in text
+
+
+def test_an_export_is_read_without_the_database(report, tmp_path):
+    place = export(report, tmp_path / "study.zip")
+    with zipfile.ZipFile(place) as archive:
+        names = {name.removeprefix("study/") for name in archive.namelist() if not name.endswith("/")}
+        with archive.open("study/per_image/plain/1.npz") as file:
+            assert np.load(file)["elbo"].mean() == pytest.approx(-89.9)
+        assert archive.read("study/configs/plain/1.yaml") == b"seed: 1\n"
+        assert len(archive.read("study/curves.csv").splitlines()) == 1 + 5 * 2 * 5
+    assert {"README.txt", "page.html", "table.csv", "runs.csv", "configs/cut/0.yaml"} <= names
+    with pytest.raises(UsageError, match="exists"):
+        export(report, place)
+
+
+def test_the_script_reports_a_sweep_and_logs_it_to_its_parent(store, ids, tmp_path, capsys):
+    main = runpy.run_path(str(CHECKOUT / "scripts" / "report.py"))["main"]
+    where = [f"tracking.uri={store.uri}", f"out={tmp_path}"]
+    assert main([f"sweep={ids['parent']}", *where]) == 0
+    assert "toy: 5 of 6 planned runs finished" in capsys.readouterr().out
+    logged = store.client.list_artifacts(ids["parent"], "report")
+    assert {"report/page.html", "report/table.tex"} <= {entry.path for entry in logged}
+    for wrong, message in (
+        ([f"sweep={ids['plain 0']}"], "is not the parent run of a sweep"),
+        ([f"sweep={ids['parent']}", "reference=vamp"], "reference=vamp is not an arm"),
+        (["experiment=nothing"], "experiment=nothing is not in conf/experiment"),
+        ([], "scripts/report.py experiment="),
+        (["experiment=quickstart", "metric=x"], "scripts/report.py experiment="),
+    ):
+        assert main([*wrong, *where]) == 2
+        assert message in capsys.readouterr().err
+
+
+def test_reproduce_lists_every_experiment_with_its_cost(store, capsys):
+    main = runpy.run_path(str(CHECKOUT / "scripts" / "reproduce.py"))["main"]
+    assert main(["--list", f"tracking.uri={store.uri}"]) == 0
+    listed = capsys.readouterr().out
+    assert "quickstart" in listed
+    assert "0 of 12" in listed
+    for wrong in ([], ["quickstart", "training.epochs=3"], ["nothing"], ["quickstart", "--quick"]):
+        assert main(wrong) == 2
+
+
+def test_a_report_starts_without_tensorflow():
+    code = (
+        "import sys, mlflow; import vae_lab.report.screen, vae_lab.report.results, vae_lab.sweep.experiments; "
+        "sys.exit(any(name in sys.modules for name in ('tensorflow', 'keras')))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def browse(page, folder):
+    """What Chromium draws of a page, uint8 [height * width, 3], and what it complains of."""
+    flags = "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking"
+    flags += " --disable-component-update --disable-sync --hide-scrollbars --window-size=1200,3000"
+    flags += f" --enable-logging=stderr --user-data-dir={folder}/profile --screenshot={folder}/page.png"
+    command = ["chromium", *flags.split(), "--host-resolver-rules=MAP * ~NOTFOUND", page.as_uri()]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    console = [line for line in done.stderr.splitlines() if "CONSOLE" in line]
+    return np.asarray(Image.open(folder / "page.png").convert("RGB")).reshape(-1, 3), console
+
+
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="needs chromium on the PATH")
+def test_a_browser_draws_the_page_without_errors_or_requests(page, tmp_path):
+    seen, console = browse(page, tmp_path)
+    assert console == []
+    for colour in ((0x00, 0x72, 0xB2), (0xD5, 0x5E, 0x00), (0x00, 0x9E, 0x73)):
+        assert (seen == colour).all(1).sum() > 300, colour
+    asking = tmp_path / "asking.html"
+    asking.write_text(page.read_text().replace("<header>", '<header><img src="http://127.0.0.1:9/a.png">'))
+    assert "Content Security Policy" in browse(asking, tmp_path)[1][0]

@@ -1,0 +1,106 @@
+"""What a study expects: the rows of `study.expected`, and whether they are of the form that is judged.
+
+    expected:
+      - {arm: mvn, value: -89.8, tolerance: 0.7, source: "...", mark: S}
+      - {difference: [mixture, mvn], between: [0.0, null], source: "...", mark: Q}
+
+A row is of the study's metric unless it names another. Marks say how sure the number is: S seen in a source, Q quoted
+by somebody else, C computed on the same data, M from memory. M is shown and never judged by.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from vae_lab.errors import UsageError
+
+MARKS = {"S": "seen in the source", "Q": "quoted", "C": "computed", "M": "from memory"}
+DEFAULT_METRIC = "test/elbo"
+KEYS = ({"arm", "value", "tolerance"}, {"difference", "between"})
+COMMON = {"source", "mark"}
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One expectation: an arm's metric, or the difference of two arms', lies between two bounds."""
+
+    arms: tuple[str, ...]  # one, or two: the first minus the second
+    metric: str
+    low: float | None  # None: no bound
+    high: float | None
+    stated: str  # the bounds as the study states them
+    source: str
+    mark: str
+
+    @property
+    def judged(self) -> bool:
+        """Whether a result can miss it."""
+        return self.mark != "M"
+
+    @property
+    def subject(self) -> str:
+        """What the claim is about."""
+        return " − ".join(self.arms)
+
+
+def study_metric(study: Mapping[str, Any] | None) -> str:
+    """The metric a study is about."""
+    return str((study or {}).get("metric") or DEFAULT_METRIC)
+
+
+def read_claims(study: Mapping[str, Any]) -> tuple[Claim, ...]:
+    """Reads `study.expected`.
+
+    Raises:
+      UsageError: naming the first row that has not the form above.
+    """
+    rows = study.get("expected") or []
+    if not isinstance(rows, Sequence) or isinstance(rows, str):
+        raise UsageError("study.expected must be a list of rows, such as {arm: mvn, value: -90, tolerance: 1, ...}")
+    return tuple(_claim(row, f"study.expected[{number}]", study) for number, row in enumerate(rows))
+
+
+def _claim(row: Any, place: str, study: Mapping[str, Any]) -> Claim:
+    keys = set(row) - {"metric"} if isinstance(row, Mapping) else set()
+    if keys not in [form | COMMON for form in KEYS]:
+        forms = " or ".join(f"{{{', '.join(sorted(form))}, metric (optional), source, mark}}" for form in KEYS)
+        raise UsageError(f"{place}={row} must have the keys {forms}")
+    if row["mark"] not in MARKS:
+        raise UsageError(f"{place}.mark={row['mark']} must be one of {', '.join(MARKS)}")
+    if not isinstance(row["source"], str) or not row["source"].strip():
+        raise UsageError(f"{place}.source={row['source']} must say where the number is from")
+    metric = row.get("metric") or study_metric(study)
+    if not isinstance(metric, str) or "/" not in metric:
+        raise UsageError(f"{place}.metric={metric} must be a metric's name, such as test/elbo")
+    arms = (row["arm"],) if "arm" in row else row["difference"]
+    if not isinstance(arms, Sequence) or isinstance(arms, str) or len(arms) != len(set(map(str, arms))):
+        raise UsageError(f"{place}.difference={arms} must be two different arms")
+    if "difference" in row and len(arms) != 2:
+        raise UsageError(f"{place}.difference={arms} must be two different arms")
+    if unknown := [arm for arm in arms if arm not in study["arms"]]:
+        raise UsageError(f"{place} names the arm {unknown[0]}; study.arms has {', '.join(map(str, study['arms']))}")
+    low, high, stated = _value_bounds(row, place) if "arm" in row else _bounds(row["between"], place)
+    return Claim(tuple(map(str, arms)), metric, low, high, stated, row["source"].strip(), row["mark"])
+
+
+def _value_bounds(row: Mapping[str, Any], place: str) -> tuple[float, float, str]:
+    value, tolerance = row["value"], row["tolerance"]
+    if not _is_number(value) or not _is_number(tolerance) or tolerance < 0:
+        raise UsageError(f"{place}: value={value} and tolerance={tolerance} must be numbers, tolerance at least 0")
+    return value - tolerance, value + tolerance, f"{value:g} within {tolerance:g}"
+
+
+def _bounds(between: Any, place: str) -> tuple[float | None, float | None, str]:
+    ends = list(between) if isinstance(between, Sequence) and not isinstance(between, str) else []
+    if len(ends) != 2 or not all(end is None or _is_number(end) for end in ends) or ends == [None, None]:
+        raise UsageError(f"{place}.between={between} must be two numbers, of which one may be null")
+    low, high = ends
+    if low is not None and high is not None and low > high:
+        raise UsageError(f"{place}.between={between} must have the smaller number first")
+    if high is None:
+        return low, None, f"at least {low:g}"
+    return low, high, f"at most {high:g}" if low is None else f"between {low:g} and {high:g}"
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and value == value

@@ -1,0 +1,71 @@
+"""A report in the terminal: table, differences, verdicts."""
+
+import sys
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.table import Table as ScreenTable
+
+from vae_lab.report.gather import Report
+from vae_lab.report.page import headline, interval, number, p_text, seeds_text
+from vae_lab.report.table import Table
+
+WIDTH = 140  # where the output is a file
+
+
+def show_lines(
+    title: str, header: Sequence[str], lines: Sequence[Sequence[str]], caption: str | None = None, left: int = 1
+) -> None:
+    """Prints a table whose first columns (`left` of them) hold words and whose others hold numbers."""
+    screen = ScreenTable(title=title, title_justify="left", caption=caption, caption_justify="left")
+    for place, column in enumerate(header):
+        screen.add_column(column, justify="left" if place < left else "right", overflow="fold")
+    for line in lines:
+        screen.add_row(*line)
+    Console(width=None if sys.stdout.isatty() else WIDTH).print(screen)
+
+
+def show_table(table: Table, title: str) -> None:
+    """Prints the table of arms."""
+    several = any(row.finished > 1 for row in table.rows)
+    caption = "mean ± standard error over seeds, nats per image" if several else None
+    show_lines(title, table.header(), table.lines(), caption)
+
+
+def show_report(report: Report) -> None:
+    """Prints the table, the differences from the reference and the verdicts."""
+    title = f"{report.study.name}: {report.finished} of {len(report.study.planned)} planned runs finished"
+    show_table(report.short_table, title)
+    if report.comparisons:
+        header = ["arm", "seeds", "difference", "95% over seeds", "p, Holm", "seeds needed", "95% over images"]
+        lines = []
+        for one in report.comparisons:
+            if one.refused or one.over_seeds is None:
+                lines.append([one.arm, "", one.refused or "", "", "", "", ""])
+                continue
+            seeds, images = one.over_seeds, one.over_images
+            line = [one.arm, str(seeds.size), number(seeds.mean, True), interval(seeds.low, seeds.high, True)]
+            line += [p_text(one.seeds_holm), seeds_text(one.needed)]
+            lines.append([*line, interval(images.low, images.high, True) if images else "–"])
+        show_lines(f"{report.study.metric}, minus {report.reference}", header, lines)
+    for note in report.runs.notes:
+        print(f"note: {note}")
+    show_verdicts(report)
+
+
+def show_verdicts(report: Report) -> None:
+    """Prints a line for each claim, and how many were met."""
+    if report.verdicts:
+        header = ["claim", "metric", "expected", "verdict", "found"]
+        lines = [
+            [
+                verdict.claim.subject,
+                verdict.claim.metric,
+                f"{verdict.claim.stated} ({verdict.claim.mark})",
+                verdict.says() + (f": {verdict.why}" if verdict.why else ""),
+                number(verdict.got.mean, len(verdict.claim.arms) > 1) if verdict.got else "–",
+            ]
+            for verdict in report.verdicts
+        ]
+        show_lines("Expected and found", header, lines, left=4)
+    print(headline(report))
