@@ -76,7 +76,8 @@ def multirun(
         finished = sum(row.finished for row in table.rows)
         parent.close(table, finished, status)
         show_table(table, f"{finished} of {len(jobs)} jobs done in {duration(time.time() - began)}")
-        print(f"\nSee it in MLflow:\n  {store.ui_command()}\nsweep: {parent.run.run_id}")
+        page = report_of(parent, Path(config.paths.outputs) / "reports" / (name or parent.run.run_id))
+        print(f"\nSee it in MLflow:\n  {store.ui_command()}\nsweep: {parent.run.run_id}\npage: {page}")
         if finished < len(jobs):
             print("The same command again does only what is missing.")
     if failed:
@@ -84,6 +85,16 @@ def multirun(
         for name, reason in failed.items():
             print(f"  {name}: {type(reason).__name__}: {' '.join(str(reason).split())[:200]}")
         sys.exit(1)
+
+
+def report_of(parent: Any, folder: Path) -> Path:
+    """Writes the sweep's report into a folder and to its run, and returns the page."""
+    from vae_lab.report.gather import gather
+    from vae_lab.report.write import publish
+    from vae_lab.sweep.experiments import study_of_sweep
+
+    study = study_of_sweep(parent.store, parent.run.run_id)
+    return publish(gather(parent.store, study, parent.run.run_id), folder)
 
 
 def share_cores(workers: int | None) -> None:
