@@ -43,9 +43,9 @@ compiling included: it does not grow with K.
 JOBS = """\
 ## Jobs of a sweep
 
-`experiment=quickstart`, by the times in its MLflow store: a job's wall time is from the end of the job before it, or
-the start of the sweep, to its own end. Beside its training it draws pictures, evaluates and logs; the first job of each
-structure also compiles that, and the first of all imports TensorFlow.
+`{overrides}`, by the times in its MLflow store: a job's wall time is from the end of the job before it, or the start
+of the sweep, to its own end. Beside its training it draws pictures, evaluates and logs; the first job of each structure
+also compiles that, and the first of all imports TensorFlow.
 """
 
 
@@ -67,8 +67,8 @@ def measure(quick: bool) -> str:
     parts = []
 
     def add(text):
-        print(text, end="\n\n", flush=True)
         parts.append(text.strip())
+        print(parts[-1], end="\n\n", flush=True)
 
     add(INTRODUCTION.format(machine=machine()))
     for name, model in (QUICK if quick else MODELS).items():
@@ -76,8 +76,9 @@ def measure(quick: bool) -> str:
         add(training.table(training.compare(name, model, *((2, 0.2) if quick else (ROUNDS,)))))
     add(EVALUATION.format(model="digits mlp" if quick else "MNIST mlp"))
     add(evaluation.report(QUICK["digits mlp"], (50,), 0.2) if quick else evaluation.report())
-    add(JOBS)
-    add(jobs.table(jobs.measure(jobs.QUICK if quick else jobs.QUICKSTART)))
+    overrides = jobs.QUICK if quick else jobs.QUICKSTART
+    add(JOBS.format(overrides=" ".join(overrides)))
+    add(jobs.table(jobs.measure(overrides)))
     return "\n\n".join(parts) + "\n"
 
 

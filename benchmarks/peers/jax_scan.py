@@ -16,7 +16,7 @@ def build(spec: Spec, pixels: np.ndarray):
     params = jax.tree.map(jnp.array, initial_weights(spec))
     first, second = (jax.tree.map(jnp.zeros_like, params) for _ in range(2))
     state = (params, first, second, jnp.zeros((), jnp.float32))
-    key = jax.random.key(0, impl="rbg")  # XLA's own generator: on a CPU several times as fast as the default one
+    key = jax.random.key(0)
     gradient = jax.grad(partial(_loss, spec), has_aux=True)
 
     def step(images, state, inputs):
