@@ -9,7 +9,7 @@ RUN := .venv/bin/python
 export UV_PYTHON_DOWNLOADS := never
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test correctness lint lock clean
+.PHONY: help env demo test correctness benchmarks lint lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-12s %s\n", $$1, $$2}'
@@ -25,6 +25,9 @@ test: lint  ## run lint, types and all tests
 correctness: $(ENV)  ## measure the table of the README's chapter on correctness anew
 	$(RUN) -m pytest --figures README.md tests/test_ppca.py tests/test_importance_toy.py tests/test_evaluation.py \
 	  tests/test_posterior.py tests/test_prior.py tests/test_likelihood.py
+
+benchmarks: $(ENV)  ## measure speed beside its peers into docs/benchmarks.md (20 minutes)
+	$(RUN) -m benchmarks
 
 lint: $(ENV)  ## run ruff and mypy only
 	$(RUN) -m ruff check .

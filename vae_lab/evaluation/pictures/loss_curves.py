@@ -27,6 +27,6 @@ def loss_curves(subject: Subject) -> Figure | None:
         panel.grid(alpha=0.3)
     axes[0].set_ylabel("nats per image")
     axes[0].legend(frameon=False)
-    figure.subplots_adjust(left=0.07, right=0.98, bottom=0.16, top=0.82, wspace=0.3)
+    figure.subplots_adjust(left=0.09, right=0.98, bottom=0.16, top=0.82, wspace=0.3)
     figure.suptitle(f"Training: {subject.data}, {subject.epoch} epochs")
     return figure
