@@ -174,10 +174,14 @@ def doubts(counted: dict[str, dict[int, RunRecord]]) -> list[str]:
         return []
     newest = max(runs, key=lambda run: run.started)
     notes = []
-    for tag, what in ((COMMIT_TAG, "commit"), ("vae_lab.numerics", "numerics version"), ("machine.kind", "machine")):
+    for tag, what, width in (
+        (COMMIT_TAG, "commit", 12),
+        ("vae_lab.numerics", "numerics version", 12),
+        ("machine.kind", "machine", 60),
+    ):
         other = [run for run in runs if run.tags.get(tag) != newest.tags.get(tag)]
         if other:
-            names = ", ".join(sorted({run.tags.get(tag, "none")[:40] for run in other}))
+            names = ", ".join(sorted({run.tags.get(tag, "none")[:width] for run in other}))
             listed = ", ".join(run.name for run in other[:6]) + (", ..." if len(other) > 6 else "")
             have = "has" if len(other) == 1 else "have"
             notes.append(
