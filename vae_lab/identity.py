@@ -43,7 +43,7 @@ def hashes_of(cfg: dict[str, Any]) -> dict[str, str]:
     """Returns the tags that identify a run.
 
     `vae_lab.training`: the same weights come out. `vae_lab.evaluation`: the same metrics too. `vae_lab.group`: the
-    same but for the seed.
+    same but for the seed. `vae_lab.numerics`: the version of the results.
 
     Raises:
       UsageError: where the data's files are missing or are not what they must be.
@@ -56,6 +56,7 @@ def hashes_of(cfg: dict[str, Any]) -> dict[str, str]:
         "vae_lab.training": _digest(training),
         "vae_lab.evaluation": _digest(evaluation),
         "vae_lab.group": _digest(group),
+        "vae_lab.numerics": str(NUMERICS_VERSION),
     }
 
 
