@@ -1,17 +1,21 @@
-"""Ctrl-C and SIGTERM, taken at a moment when a run can be put down safely."""
+"""Ctrl-C, SIGTERM and a scheduler's warning, taken at a moment when a run can be put down safely."""
 
 import os
 import signal
 import threading
 from types import FrameType, TracebackType
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+STOPS = (signal.SIGINT, signal.SIGTERM)
+# What schedulers send before they take a job's machine away (Slurm through submitit: SIGUSR2).
+WARNINGS = (signal.SIGUSR1, signal.SIGUSR2)
 
 
 class Interrupts:
-    """Inside its `with` block the first Ctrl-C or SIGTERM only asks to stop; a second one acts at once.
+    """Inside its `with` block a signal only asks; whoever handled it before gets it at the next safe moment.
 
-    Outside the main thread, where Python takes no signals, it does nothing.
+    That handler decides: Python's own and that of `scripts/train.py` end the process, submitit's lets SIGTERM pass and
+    has the job requeued on SIGUSR2. A second Ctrl-C or SIGTERM acts at once. A warning that nobody handles is not
+    taken, and outside the main thread, where Python takes no signals, nothing is.
     """
 
     def __init__(self) -> None:
@@ -20,7 +24,8 @@ class Interrupts:
 
     def __enter__(self) -> "Interrupts":
         if threading.current_thread() is threading.main_thread():
-            self._before = {number: signal.signal(number, self._take) for number in SIGNALS}
+            taken = [*STOPS, *(number for number in WARNINGS if callable(signal.getsignal(number)))]
+            self._before = {number: signal.signal(number, self._take) for number in taken}
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None):
@@ -28,14 +33,18 @@ class Interrupts:
             signal.signal(number, handler)  # type: ignore[arg-type]  # what signal.signal itself returned
 
     def _take(self, number: int, frame: FrameType | None) -> None:
-        if self.asked is not None:
+        if self.asked is not None and number in STOPS:
             self.__exit__(None, None, None)
             os.kill(os.getpid(), number)
-        self.asked = number
+            return
+        self.asked = number  # a warning after SIGTERM, as Slurm sends them, counts for both
 
     def stop_if_asked(self) -> None:
-        """Raises KeyboardInterrupt after Ctrl-C, and SystemExit with code 143 after SIGTERM."""
-        if self.asked == signal.SIGINT:
-            raise KeyboardInterrupt
-        if self.asked == signal.SIGTERM:
-            raise SystemExit(128 + signal.SIGTERM)
+        """Hands on the signal that asked: by default KeyboardInterrupt, or SystemExit with code 128 + its number."""
+        if self.asked is None:
+            return
+        number, self.asked = self.asked, None
+        handler = self._before[number]
+        if not callable(handler):
+            raise SystemExit(128 + number)
+        handler(number, None)
