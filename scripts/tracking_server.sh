@@ -34,6 +34,8 @@ if [ "$(id -u)" = 0 ]; then
   as() { runuser -u postgres -- "$@"; }
 fi
 umask 022
+exec 9>"$folder/lock"  # held by this script and by the MLflow that it starts
+flock --nonblock 9 || fail "a server of $folder runs already"
 if [ ! -f "$data/PG_VERSION" ]; then
   mkdir -p "$data"
   [ "$(id -u)" != 0 ] || chown postgres: "$data"
@@ -54,8 +56,9 @@ stop() {
 trap stop EXIT
 trap 'exit 0' INT TERM
 
+as pg_ctl --pgdata="$data" --mode=fast --wait stop >/dev/null 2>&1 || true  # left over by a server that was killed
 as pg_ctl --pgdata="$data" --log="$data/server.log" --wait --timeout=60 \
-  --options="-c listen_addresses='' -c unix_socket_directories='$data' -c max_connections=200" start >/dev/null ||
+  --options="-c listen_addresses='' -c unix_socket_directories='$data' -c max_connections=200" start >/dev/null 9>&- ||
   fail "PostgreSQL does not start; see $data/server.log"
 psql --host="$data" --username="$me" --dbname=postgres --tuples-only --no-align \
   --command="select 1 from pg_database where datname = 'mlflow'" | grep -q 1 ||
