@@ -61,9 +61,7 @@ def answers(port):
 def rows_of(store, run_id):
     """All rows of a run: by key the steps and values, in the order of the steps."""
     keys = store.client.get_run(run_id).data.metrics
-    return {
-        key: sorted((row.step, row.value) for row in store.client.get_metric_history(run_id, key)) for key in keys
-    }
+    return {key: sorted((row.step, row.value) for row in store.client.get_metric_history(run_id, key)) for key in keys}
 
 
 def assert_done_once(uri):

@@ -41,15 +41,13 @@ def test_a_preempted_job_is_requeued_and_goes_on(home, start, preemption):
     (told,) = log.rglob(f"{controller}_0_log.out")
     assert "Requeued job" in told.read_text()
     assert "goes on" in told.read_text()
-    assert "Bypassing signal SIGTERM" in told.read_text() or signal.SIGTERM not in preemption
     store = open_store(f"sqlite:///{home}/outputs/mlflow.db", "vae_lab")
     jobs = runs_tagged(store, "vae_lab.kind", "run")
     assert [job.status for job in jobs] == ["FINISHED"] * 2
     for job in jobs:
         rows = rows_of(store, job.run_id)
         assert [step for step, _ in rows["running/elbo"]] == list(range(1, 401))
-        # What was trained before the signal was not trained again: the seconds of both stretches are added up.
-        assert [len(found) for key, found in rows.items() if key.startswith(("test/", "perf/"))].count(1) >= 5
+        assert all(len({step for step, _ in found}) == len(found) for found in rows.values())
 
 
 @pytest.fixture
@@ -90,8 +88,10 @@ def test_mlflow_over_postgresql(home, train, needs_postgresql):
     uri = f"http://127.0.0.1:{port}"
     with tracking_server(home / "server", port):
         assert_sweep(train, uri, f"tracking.uri={uri}", "hydra/launcher=workers", "hydra.launcher.n_jobs=2")
-        assert open_store(uri, "vae_lab").client.get_experiment_by_name("vae_lab").artifact_location.startswith(
-            "mlflow-artifacts:"
+        assert (
+            open_store(uri, "vae_lab")
+            .client.get_experiment_by_name("vae_lab")
+            .artifact_location.startswith("mlflow-artifacts:")
         )
     assert list((home / "server" / "artifacts").rglob("table.md"))  # through the server, into its folder
     assert not list((home / "outputs").rglob("table.md"))
