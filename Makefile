@@ -23,9 +23,10 @@ demo: $(ENV)  ## run the quickstart ablation: 12 small VAEs, a table, an MLflow 
 test: lint  ## run lint, types and all tests
 	$(RUN) -m pytest
 
-test-services: $(SERVICES)  ## sweeps over Slurm's executor, Ray and an MLflow server on PostgreSQL, all real
+test-services: $(SERVICES)  ## sweeps over Slurm, Ray and an MLflow server on PostgreSQL, all real (docs/clusters.md)
 	tests/services/system_packages.sh
-	.venv-services/bin/python -m pytest -v -rs tests/services/sweeps.py tests/services/outage.py
+	.venv-services/bin/python -m pytest -v -rs tests/services/sweeps.py tests/services/slurm.py \
+	  tests/services/outage.py
 
 correctness: $(ENV)  ## measure the table of the README's chapter on correctness anew
 	$(RUN) -m pytest --figures README.md tests/test_ppca.py tests/test_importance_toy.py tests/test_evaluation.py \
@@ -57,6 +58,6 @@ $(ENV): $(UV) requirements.lock pyproject.toml
 # What the lock holds comes hashed; the launchers, Ray and psycopg on top of it do not.
 $(SERVICES): $(UV) requirements.lock pyproject.toml
 	$(UV) venv --quiet --clear --python $(PYTHON) .venv-services
-	VIRTUAL_ENV=.venv-services $(UV) pip sync --require-hashes requirements.lock
-	VIRTUAL_ENV=.venv-services $(UV) pip install --no-build-isolation --editable '.[slurm,ray]' 'psycopg[binary]>=3.2'
+	VIRTUAL_ENV=.venv-services $(UV) pip sync --quiet --require-hashes requirements.lock
+	VIRTUAL_ENV=.venv-services $(UV) pip install --quiet --no-build-isolation --editable '.[slurm,ray]' 'psycopg[binary]>=3.2'
 	@touch $@

@@ -5,7 +5,6 @@ import signal
 import time
 
 from services.running import BRIEF, NETWORK, free_port, rows_of, tracking_server, wait_for
-
 from vae_lab.tracking.records import runs_tagged
 from vae_lab.tracking.store import open_store
 

@@ -1,5 +1,6 @@
 """A Slurm of one node, real and in a folder of its own: its controller, its daemon and munge."""
 
+import itertools
 import os
 import shutil
 import socket
@@ -7,8 +8,8 @@ import subprocess
 import time
 
 import pytest
-from services.running import BRIEF, NETWORK, assert_sweep, free_port, rows_of, wait_for
 
+from services.running import BRIEF, NETWORK, assert_sweep, free_port, rows_of, wait_for
 from vae_lab.tracking.records import runs_tagged
 from vae_lab.tracking.store import open_store
 
@@ -104,4 +105,4 @@ def test_slurm_takes_a_job_away_and_brings_it_back(home, start, slurm, how):
     assert [step for step, _ in rows_of(store, job.run_id)["running/elbo"]] == list(range(1, EPOCHS + 1))
     times = [row.timestamp for row in store.client.get_metric_history(job.run_id, "running/elbo")]
     # Nothing was trained twice: the rows from before are older than the longest pause, which is the requeueing.
-    assert max(later - earlier for earlier, later in zip(times, times[1:], strict=False)) > 3000
+    assert max(later - earlier for earlier, later in itertools.pairwise(times)) > 3000
