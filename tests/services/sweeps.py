@@ -55,17 +55,19 @@ def ray_cluster(home):
     """The address of a cluster of two nodes, one job each, both on this machine."""
     pytest.importorskip("ray")
     ray, port = str(Path(sys.executable).with_name("ray")), free_port()
-    environment = os.environ | {"PYTHONPATH": str(CHECKOUT), "VAE_LAB_HOME": str(home)}
+    environment = os.environ | {"PYTHONPATH": str(CHECKOUT), "VAE_LAB_HOME": str(home), "PYTHONUNBUFFERED": "1"}
     address = f"127.0.0.1:{port}"
     common = ["--num-cpus=1", "--disable-usage-stats", "--block"]
     head = ["--head", f"--port={port}", "--include-dashboard=false", f"--temp-dir={home}/ray"]
     nodes = []
     try:
         for where in (head, [f"--address={address}"]):
-            log = (home / f"node{len(nodes)}.txt").open("w")
-            command = [ray, "start", *where, *common]
-            nodes.append(subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True))
-            wait_for(lambda: "runtime started" in (home / f"node{len(nodes) - 1}.txt").read_text(), 120, "Ray node")
+            text = home / f"node{len(nodes)}.txt"
+            with text.open("w") as log:
+                command = [ray, "start", *where, *common]
+                node = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
+            nodes.append(node)
+            wait_for(lambda text=text: "runtime started" in text.read_text(), 120, "Ray node")
         yield address
     finally:
         for node in reversed(nodes):
@@ -74,6 +76,7 @@ def ray_cluster(home):
             _, alive = psutil.wait_procs(processes, timeout=20)
             for process in alive:
                 process.kill()
+            node.wait()
 
 
 def test_ray(home, train, ray_cluster):
