@@ -5,14 +5,15 @@ UV_VERSION := 0.13.8
 UV := .bootstrap/bin/uv
 ENV := .venv/.made
 RUN := .venv/bin/python
+SERVICES := .venv-services/.made
 
 export UV_PYTHON_DOWNLOADS := never
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test correctness benchmarks lint lock clean
+.PHONY: help env demo test test-services correctness benchmarks lint lock clean
 
 help:  ## list the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-14s %s\n", $$1, $$2}'
 
 env: $(ENV)  ## make the environment in .venv from the hashed lock
 
@@ -21,6 +22,11 @@ demo: $(ENV)  ## run the quickstart ablation: 12 small VAEs, a table, an MLflow 
 
 test: lint  ## run lint, types and all tests
 	$(RUN) -m pytest
+
+test-services: $(SERVICES)  ## sweeps over Slurm, Ray and an MLflow server on PostgreSQL, all real (docs/clusters.md)
+	tests/services/system_packages.sh
+	.venv-services/bin/python -m pytest -v -rs tests/services/sweeps.py tests/services/slurm.py \
+	  tests/services/outage.py
 
 correctness: $(ENV)  ## measure the table of the README's chapter on correctness anew
 	$(RUN) -m pytest --figures README.md tests/test_ppca.py tests/test_importance_toy.py tests/test_evaluation.py \
@@ -39,7 +45,7 @@ lock: $(UV)  ## resolve the dependencies anew into requirements.lock
 	  --generate-hashes --no-emit-index-url --no-header --quiet --output-file requirements.lock
 
 clean:  ## remove the environment (runs and data stay)
-	rm -rf .venv .bootstrap
+	rm -rf .venv .venv-services .bootstrap
 
 $(UV):
 	$(PYTHON) -c 'import sys; v = sys.version_info; assert (3, 11) <= v < (3, 14), \
@@ -50,4 +56,11 @@ $(ENV): $(UV) requirements.lock pyproject.toml
 	$(UV) venv --quiet --allow-existing --python $(PYTHON) .venv
 	$(UV) pip sync --require-hashes requirements.lock
 	$(UV) pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+# What the lock holds comes hashed; the launchers, Ray and psycopg on top of it do not.
+$(SERVICES): $(UV) requirements.lock pyproject.toml
+	$(UV) venv --quiet --clear --python $(PYTHON) .venv-services
+	VIRTUAL_ENV=.venv-services $(UV) pip sync --quiet --require-hashes requirements.lock
+	VIRTUAL_ENV=.venv-services $(UV) pip install --quiet --no-build-isolation --editable '.[slurm,ray]' 'psycopg[binary]>=3.2'
 	@touch $@

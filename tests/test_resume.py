@@ -87,6 +87,22 @@ def test_a_signal_waits_until_it_is_asked_for(number, error):
     assert signal.getsignal(number) == before
 
 
+def test_a_schedulers_warning_is_handed_on_at_a_safe_moment():
+    handed = []
+    before = signal.signal(signal.SIGUSR2, lambda number, frame: handed.append(number))
+    try:
+        with Interrupts() as interrupts:
+            os.kill(os.getpid(), signal.SIGTERM)
+            os.kill(os.getpid(), signal.SIGUSR2)  # as Slurm preempts: the warning counts, the job is requeued
+            time.sleep(0.01)
+            assert handed == []
+            interrupts.stop_if_asked()
+            interrupts.stop_if_asked()
+        assert handed == [signal.SIGUSR2]
+    finally:
+        signal.signal(signal.SIGUSR2, before)
+
+
 def rows(store, run_id):
     """All rows of a run by key and step, but for measured times."""
     record = read_run(store, run_id)

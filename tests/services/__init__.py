@@ -1,0 +1,1 @@
+"""Checks against real services of this machine; `make test-services` runs them, `make test` does not."""
