@@ -42,10 +42,12 @@ class TrialTable:
         return text.getvalue()
 
     def show(self) -> None:
-        """Prints the table."""
-        screen = ScreenTable(*self.header)
-        for line in self.lines():
-            screen.add_row(*line)
+        """Prints the table, without ids of runs and without columns that say nothing."""
+        lines = self.lines()
+        columns = [i for i, name in enumerate(self.header) if name != "run" and any(line[i] for line in lines)]
+        screen = ScreenTable(*(self.header[i] for i in columns))
+        for line in lines:
+            screen.add_row(*(line[i] for i in columns))
         console().print(screen)
 
 

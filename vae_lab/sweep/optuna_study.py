@@ -93,7 +93,10 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     spaces = before["space"], now["space"]
     keys = [key for key in spaces[0] | spaces[1] if spaces[0].get(key) != spaces[1].get(key)]
     told = [f"its space differs in {', '.join(keys)}"] if keys else []
-    told += [f"its {key} was {before[key]}" for key in before if key != "space" and before[key] != now.get(key)]
+    others = ("metric", "direction", "seeds")
+    told += [f"its {key} was {before[key]} and not {now[key]}" for key in others if before[key] != now[key]]
+    if not told and before["rest"] != now["rest"]:
+        told = ["it had another model, data set, training or evaluation beside its space"]
     return "; ".join(told)
 
 

@@ -17,8 +17,9 @@ from vae_lab.sweep.claim import Claim, Claimed, claims_folder
 from vae_lab.sweep.job import check_sweep
 from vae_lab.sweep.multirun import Launch, share_cores
 from vae_lab.sweep.optuna_study import ask_again, key_of, make_part, open_storage, open_study
+from vae_lab.sweep.plan import to_override
 from vae_lab.sweep.progress import duration
-from vae_lab.sweep.space import Space, check_space, read_space
+from vae_lab.sweep.space import Point, Space, check_space, read_space
 from vae_lab.sweep.trials import Trials, jobs_of
 
 METRICS = ("val/elbo", "val/rate", "val/distortion")
@@ -46,14 +47,24 @@ def search(
         check_settings(config, settings)
         space = read_space(settings["params"], arguments, parse)
         storage = open_storage(settings["storage"]).url
-        corner = check_space(space, lambda point: jobs_of(space, point, {}, storage, compose))
+
+        def check_point(point: Point) -> None:
+            try:
+                jobs_of(space, point, {}, storage, compose)
+            except UsageError as error:
+                for key, value in point.items():
+                    if isinstance(value, float) and f"{key}={value} must be a whole number" in str(error):
+                        raise UsageError(f"{error}; write {key}=int(interval(...))") from None
+                raise
+
+        corner = check_space(space, check_point)
         content = {
             "space": space.described(),
             "metric": settings["metric"],
             "direction": settings["direction"],
             "seeds": list(space.seeds),
             # All that is not searched, by the identity of one of the space's points.
-            "model, data or training beside the space": jobs_of(space, corner, {}, storage, compose)[0].evaluation,
+            "rest": jobs_of(space, corner, {}, storage, compose)[0].evaluation,
         }
         name = settings["study_name"] or default_name(space, content)
         with Claim(claims_folder(storage, config.paths.outputs), f"search-{digest([name, storage])}"):
@@ -121,7 +132,7 @@ def check_settings(config: Any, settings: Mapping[str, Any]) -> None:
     """Raises UsageError where a setting of `hydra.sweeper` is none."""
 
     def refuse(key: str, must: str) -> None:
-        raise UsageError(f"hydra.sweeper.{key}={settings[key]} must be {must}")
+        raise UsageError(f"{to_override(f'hydra.sweeper.{key}', settings[key])} must be {must}")
 
     for key in ("n_trials", "n_jobs"):
         if not isinstance(settings[key], int) or settings[key] < 1:

@@ -15,7 +15,7 @@ from vae_lab.sweep.optuna_study import ask, key_of, known_points
 from vae_lab.sweep.plan import Job, to_override
 from vae_lab.sweep.space import Point, Space
 
-# Trials in a row that end without a new complete one, by which a search sees that there is nothing left to find ...
+# Trials in a row that end without a new complete one, by which a search sees that there is little left to find ...
 MOST_IN_VAIN = 100
 # ... or that everything fails.
 MOST_FAILURES = 10
@@ -72,6 +72,8 @@ class Trials:
     def run(self) -> str | None:
         """Asks, trains and tells until enough trials are complete; returns why it stopped before, if it did."""
         while self.completed < self.trials_left:
+            if len(known_points(self.study)) >= self.space.size():
+                return "each point of the space is complete or pruned"
             many = min(self.settings["n_jobs"], self.trials_left - self.completed)
             trials = [ask(self.study, self.settings["sampler"], self.space.parameters) for _ in range(many)]
             failed = self.batch(trials)
@@ -81,7 +83,7 @@ class Trials:
             if len(self.failures) >= MOST_FAILURES:
                 return f"{len(self.failures)} trials in a row failed"
             if self.in_vain >= MOST_IN_VAIN:
-                return f"{self.in_vain} trials in a row brought no new complete one; the space has no more to give"
+                return f"{self.in_vain} trials in a row brought no new complete one"
         return None
 
     def batch(self, trials: Sequence[Any]) -> int:
