@@ -171,15 +171,22 @@ QUICK = ["evaluation.importance_samples=2", "evaluation.images_every=0", "latent
 RATE = "optimizer.learning_rate=tag(log,interval(1e-3,3e-2))"
 
 
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    """One store for all tests, because making one takes seconds; each test has its own experiment in it."""
+    return tmp_path_factory.mktemp("search")
+
+
 @pytest.fixture
-def train(monkeypatch, tmp_path):
-    """scripts/train.py in this process, with a home of its own: (its exit code, what it printed)."""
-    monkeypatch.setenv("VAE_LAB_HOME", str(tmp_path))
+def train(monkeypatch, home):
+    """scripts/train.py in this process: (its exit code, what it printed)."""
+    monkeypatch.setenv("VAE_LAB_HOME", str(home))
     before = signal.getsignal(signal.SIGTERM)
 
-    def run(*words, home="home"):
-        monkeypatch.setenv("VAE_LAB_HOME", str(tmp_path / home))
-        monkeypatch.setattr(sys, "argv", ["scripts/train.py", "-m", "hydra/sweeper=optuna", *TINY, *QUICK, *words])
+    def run(name, *words):
+        names = [f"tracking.experiment_name={name}", f"hydra.sweeper.study_name={name}"]
+        options = ["hydra/sweeper=optuna", *names, *TINY, *QUICK, *words]
+        monkeypatch.setattr(sys, "argv", ["scripts/train.py", "-m", *options])
         GlobalHydra.instance().clear()
         code, printed = 0, io.StringIO()
         with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
@@ -189,14 +196,13 @@ def train(monkeypatch, tmp_path):
                 code = end.code
         return code or 0, printed.getvalue()
 
-    run.home = tmp_path
     yield run
     signal.signal(signal.SIGTERM, before)
     GlobalHydra.instance().clear()
 
 
-def found(train, printed, home="home"):
-    store = open_store(f"sqlite:///{train.home}/{home}/outputs/mlflow.db", "vae_lab")
+def found(home, name, printed):
+    store = open_store(f"sqlite:///{home}/outputs/mlflow.db", name)
     parent = read_run(store, re.search(r"^sweep: (\w+)$", printed, re.MULTILINE).group(1))
     return store, parent, children(store, parent.run_id)
 
@@ -208,11 +214,11 @@ def trials_of(store, parent, folder):
 
 
 @pytest.mark.slow
-def test_a_search_that_is_killed_does_only_what_is_missing(train, tmp_path, monkeypatch):
+def test_a_search_that_is_killed_does_only_what_is_missing(train, home, tmp_path, monkeypatch):
     words = (RATE, "hydra.sweeper.n_trials=4", "hydra.sweeper.pruner=null", "training.epochs=3")
-    code, printed = train(*words, home="alone")
+    code, printed = train("alone", *words)
     assert code == 0, printed
-    store, parent, jobs = found(train, printed, "alone")
+    store, parent, jobs = found(home, "alone", printed)
     whole = trials_of(store, parent, tmp_path)
     assert [job.status for job in jobs] == ["FINISHED"] * 4
     assert parent.status == "FINISHED"
@@ -239,20 +245,20 @@ def test_a_search_that_is_killed_does_only_what_is_missing(train, tmp_path, monk
             os.kill(os.getpid(), signal.SIGINT)
 
     monkeypatch.setattr(Progress, "__call__", interrupt)
-    code, printed = train(*words)
+    code, printed = train("cut", *words)
     monkeypatch.setattr(Progress, "__call__", report)
-    store, parent, jobs = found(train, printed)
+    store, parent, jobs = found(home, "cut", printed)
     assert code == 130, printed
     assert [job.status for job in jobs] == ["FINISHED", "FINISHED", "KILLED"]
     assert parent.status == "KILLED"
     before = {job.run_id for job in jobs}
-    code, printed = train(*words)
+    code, printed = train("cut", *words)
     assert code == 0, printed
     assert "2 complete, 2 to do" in printed
     assert "1 trials were cut off" in printed
     assert printed.count(" starts\n") == 1
     assert printed.count(" goes on\n") == 1
-    store, again, jobs = found(train, printed)
+    store, again, jobs = found(home, "cut", printed)
     assert again.run_id == parent.run_id
     assert [job.status for job in jobs] == ["FINISHED"] * 4
     assert before < {job.run_id for job in jobs}
@@ -261,14 +267,10 @@ def test_a_search_that_is_killed_does_only_what_is_missing(train, tmp_path, monk
     told = ("val/elbo", "optimizer.learning_rate", "test/elbo")
     done = [[row[key] for key in told] for row in rows if row["state"] == "complete"]
     assert done == [[row[key] for key in told] for row in whole]
-    code, printed = train(*words)
-    assert code == 0, printed
-    assert " starts\n" not in printed
-    assert len(found(train, printed)[2]) == 4
 
 
 @pytest.mark.slow
-def test_a_bad_trial_is_pruned_and_not_done_again(train, tmp_path):
+def test_a_bad_trial_is_pruned_and_not_done_again(train, home, tmp_path):
     words = (
         "optimizer.learning_rate=1e-2,1e-6",
         "hydra/sweeper/sampler=random",
@@ -278,10 +280,10 @@ def test_a_bad_trial_is_pruned_and_not_done_again(train, tmp_path):
         "training.epochs=5",
         "seed=0,1",
     )
-    code, printed = train(*words)
+    code, printed = train("pruned", *words)
     assert code == 0, printed
     assert "each point of the space is complete or pruned" in printed
-    store, parent, jobs = found(train, printed)
+    store, parent, jobs = found(home, "pruned", printed)
     states = {job.name: (job.status, job.tags.get("vae_lab.pruned")) for job in jobs}
     assert states == {
         "trial-0-s0": ("FINISHED", None),
@@ -294,25 +296,26 @@ def test_a_bad_trial_is_pruned_and_not_done_again(train, tmp_path):
     assert "test/elbo" not in jobs[2].metrics
     row = trials_of(store, parent, tmp_path)[0]
     assert float(row["val/elbo"]) == pytest.approx((jobs[0].metrics["val/elbo"] + jobs[1].metrics["val/elbo"]) / 2)
-    assert not list((train.home / "home" / "outputs" / "checkpoints").glob("*/*.npz"))
-    code, printed = train(*words)
+    assert not list((home / "outputs" / "checkpoints").glob("*/*.npz"))
+    code, printed = train("pruned", *words)
     assert code == 0, printed
     assert " starts\n" not in printed
-    assert len(found(train, printed)[2]) == 3
+    assert len(found(home, "pruned", printed)[2]) == 3
 
 
 @pytest.mark.slow
-def test_failures_are_told_and_too_many_end_the_search(train):
+def test_failures_are_told_and_too_many_end_the_search(train, home):
     words = ("optimizer=sgd", "optimizer.learning_rate=1e29,1e30", "training.epochs=1")
-    code, printed = train(*words, "hydra.sweeper.max_failure_rate=0")
+    code, printed = train("failed", *words, "hydra.sweeper.max_failure_rate=0")
     assert code == 1, printed
     assert "1 of 1 trials failed, and hydra.sweeper.max_failure_rate=0" in printed
     assert printed.rstrip().splitlines()[-1].startswith("  trial 0: NonFiniteLoss: the loss is not finite at step")
-    _, parent, jobs = found(train, printed)
+    _, parent, jobs = found(home, "failed", printed)
     assert (parent.status, [job.status for job in jobs]) == ("FAILED", ["FAILED"])
 
 
-def test_a_wrong_setting_ends_a_search_before_it_begins(train):
+def test_a_wrong_setting_ends_a_search_before_it_begins(train, monkeypatch, tmp_path):
+    monkeypatch.setenv("VAE_LAB_HOME", str(tmp_path))
     for words, message in (
         (["hydra.sweeper.storage=null"], "hydra.sweeper.storage=null must be a database"),
         (["hydra.sweeper.metric=test/elbo"], "has none left for its result"),
@@ -323,7 +326,7 @@ def test_a_wrong_setting_ends_a_search_before_it_begins(train):
             "hydra.sweeper.pruner: ",
         ),
     ):
-        code, printed = train(RATE, *words)
+        code, printed = train("wrong", RATE, *words)
         assert code == 2, printed
         assert re.search(message, printed), printed
-        assert not (train.home / "home" / "outputs" / "mlflow.db").exists()
+        assert not (tmp_path / "outputs" / "mlflow.db").exists()

@@ -12,6 +12,7 @@ import optuna
 from optuna.trial import TrialState
 from rich.table import Table as ScreenTable
 
+from vae_lab.sweep.optuna_study import AGAIN
 from vae_lab.sweep.screen import console
 
 # With fewer complete trials an importance says nothing.
@@ -69,11 +70,12 @@ def table_of(study: Any, metric: str, records: Mapping[int, Sequence[Any]]) -> T
     """The trials of a study with the runs they have come to, by trial number."""
     trials = study.get_trials(deepcopy=False)
     keys = list(dict.fromkeys(key for trial in trials for key in trial.params))
+    again = {trial.user_attrs[AGAIN]: trial.number for trial in trials if AGAIN in trial.user_attrs}
     rows = []
     for trial in trials:
         if trial.state == TrialState.WAITING:
             continue
-        runs = records.get(trial.number, [])
+        runs = records.get(trial.number, []) if trial.number not in again else []
         elbos = [run.metrics["test/elbo"] for run in runs if run.status == "FINISHED"]
         rows.append(
             (
@@ -84,14 +86,16 @@ def table_of(study: Any, metric: str, records: Mapping[int, Sequence[Any]]) -> T
                 trial.last_step if trial.state == TrialState.PRUNED else None,
                 statistics.fmean(elbos) if elbos and len(elbos) == len(runs) else None,
                 " ".join(run.run_id for run in runs) or None,
-                note(trial),
+                note(trial, again),
             )
         )
     return TrialTable(("trial", "state", metric, *keys, "pruned at epoch", "test/elbo", "run", "note"), tuple(rows))
 
 
-def note(trial: Any) -> str | None:
-    """What is special about a trial, in words."""
+def note(trial: Any, again: Mapping[int, int]) -> str | None:
+    """What is special about a trial, in words; `again`: by which trial one that was cut off goes on."""
+    if trial.number in again:
+        return f"cut off, goes on as trial {again[trial.number]}"
     if "repeats" in trial.user_attrs:
         return f"repeats trial {trial.user_attrs['repeats']}"
     return trial.user_attrs.get("reason")

@@ -47,10 +47,11 @@ def search(
         check_settings(config, settings)
         space = read_space(settings["params"], arguments, parse)
         storage = open_storage(settings["storage"]).url
+        identities: dict[str, str] = {}
 
         def check_point(point: Point) -> None:
             try:
-                jobs_of(space, point, {}, storage, compose)
+                identities[key_of(point)] = jobs_of(space, point, {}, storage, compose)[0].evaluation
             except UsageError as error:
                 for key, value in point.items():
                     if isinstance(value, float) and f"{key}={value} must be a whole number" in str(error):
@@ -64,7 +65,7 @@ def search(
             "direction": settings["direction"],
             "seeds": list(space.seeds),
             # All that is not searched, by the identity of one of the space's points.
-            "rest": jobs_of(space, corner, {}, storage, compose)[0].evaluation,
+            "rest": identities[key_of(corner)],
         }
         name = settings["study_name"] or default_name(space, content)
         with Claim(claims_folder(storage, config.paths.outputs), f"search-{digest([name, storage])}"):
