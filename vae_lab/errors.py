@@ -1,4 +1,4 @@
-"""The one error a user causes and can mend."""
+"""The one error a user causes and can mend, and the one that is none."""
 
 
 class UsageError(Exception):
@@ -7,3 +7,7 @@ class UsageError(Exception):
     The message is one or two lines: the option and its value, what is wrong, and the way out. Programs print it
     without a traceback and exit with code 2.
     """
+
+
+class Pruned(BaseException):
+    """A search has seen enough of a run: its trial is behind the others. No failure, so no `Exception` either."""

@@ -8,7 +8,7 @@ from typing import Any
 from vae_lab import compose
 from vae_lab.checkpoint import Checkpoints
 from vae_lab.data.dataset import Dataset
-from vae_lab.errors import UsageError
+from vae_lab.errors import Pruned, UsageError
 from vae_lab.fit import OnProgress, fit
 from vae_lab.identity import hashes_of
 from vae_lab.program import Pixels, Program, binarize, load_dataset, new_program, program_for
@@ -56,6 +56,10 @@ def run(
                 log_weights(program.model, record)
                 record.tag({"vae_lab.epoch": str(state.selected)})
                 state.save(checkpoints, program, record)
+        except Pruned:
+            checkpoints.clear()
+            record.tag({"vae_lab.pruned": "true"})
+            raise
         except BaseException as error:
             # A run that will go on takes these rows anew, at other times: written now, they would be there twice.
             if checkpoints.files() or not isinstance(error, Exception):

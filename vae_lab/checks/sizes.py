@@ -37,6 +37,8 @@ def check_validation(cfg: Config) -> None:
         raise UsageError(f"training.select=best compares by val/elbo, and {none}; use last")
     if cfg.training.early_stopping.patience is not None:
         raise UsageError(f"training.early_stopping.patience watches val/elbo, and {none}; set it to null")
+    if cfg.sweep.get("storage") is not None:
+        raise UsageError(f"hydra/sweeper=optuna compares by val/elbo, and {none}; hold some rows out")
 
 
 def check_sizes(cfg: Config) -> None:

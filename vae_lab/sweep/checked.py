@@ -42,19 +42,30 @@ def checked_plan(
     checked: dict[str, CheckedJob] = {}
     for job in jobs:
         try:
-            cfg = compose(job.overrides)
-            check(cfg)
-            content = plain(without_hydra(cfg))
-            identity = hashes_of(content)["vae_lab.evaluation"]
+            one = checked_job(job, compose)
         except UsageError as error:
             raise UsageError(f"{error}\n(in job {job.name}, one of {len(jobs)}; nothing has been started)") from None
-        except HydraException as error:
-            raise UsageError(f"job {job.name}: {error}") from None
-        if identity in checked:
+        if one.evaluation in checked:
             raise UsageError(
-                f"jobs {checked[identity].name} and {job.name} are the same run; an option on the command line has "
-                "overridden what made them differ"
+                f"jobs {checked[one.evaluation].name} and {job.name} are the same run; an option on the command line "
+                "has overridden what made them differ"
             )
-        epochs = content["training"]["epochs"]
-        checked[identity] = CheckedJob(job.arm, job.name, job.overrides, identity, training_structure(content), epochs)
+        checked[one.evaluation] = one
     return list(checked.values())
+
+
+def checked_job(job: Job, compose: Callable[[Sequence[str]], Any]) -> CheckedJob:
+    """A job, composed and checked.
+
+    Raises:
+      UsageError: where it cannot run.
+    """
+    try:
+        cfg = compose(job.overrides)
+    except HydraException as error:
+        raise UsageError(str(error)) from None
+    check(cfg)
+    content = plain(without_hydra(cfg))
+    identity = hashes_of(content)["vae_lab.evaluation"]
+    epochs = content["training"]["epochs"]
+    return CheckedJob(job.arm, job.name, job.overrides, identity, training_structure(content), epochs)

@@ -1,6 +1,7 @@
 """One job, alone or of a sweep: what Hydra calls. It does what is missing, and nothing twice."""
 
 import json
+import math
 import pickle
 import signal
 import sys
@@ -13,10 +14,11 @@ from vae_lab import compose
 from vae_lab.checkpoint import Checkpoints
 from vae_lab.checks import check
 from vae_lab.device import take_gpu
-from vae_lab.errors import UsageError
+from vae_lab.errors import Pruned, UsageError
 from vae_lab.identity import hashes_of
 from vae_lab.sweep.claim import Claim, Claimed, claims_folder
 from vae_lab.sweep.progress import Progress
+from vae_lab.sweep.pruning import reporting
 from vae_lab.tracking.records import RunRecord, failures_since, runs_tagged
 from vae_lab.tracking.run import is_worked_on
 from vae_lab.tracking.store import Store, open_store
@@ -55,6 +57,8 @@ def job_tags(cfg: Any, overrides: list[str], choices: Mapping[str, str | None]) 
         tags["vae_lab.experiment"] = Path(str(choices["experiment"])).name
     if cfg.sweep.parent is not None:
         tags |= {"vae_lab.sweep": cfg.sweep.parent, "vae_lab.sweep_started": str(cfg.sweep.started)}
+    if cfg.sweep.trial is not None:
+        tags |= {"vae_lab.search": cfg.sweep.study, "vae_lab.trial": str(cfg.sweep.trial)}
     return tags
 
 
@@ -112,7 +116,9 @@ def work(cfg: Any, name: str, tags: dict[str, str], progress: Progress, begun: R
         if trained and begun is None:
             metrics = evaluate_again(cfg, name, tags, trained[-1])
         else:
-            metrics = run(cfg, name, tags, progress, begun.run_id if begun else None)
+            metrics = run(cfg, name, tags, reporting(cfg, progress), begun.run_id if begun else None)
+    except Pruned:
+        return math.nan
     except BaseException as error:
         progress.failed(error)
         if isinstance(error, Exception) and not can_be_sent(error):
@@ -144,7 +150,7 @@ def unfinished(known: list[RunRecord], has_checkpoint: bool) -> RunRecord | None
     if any(record.status == "RUNNING" and is_worked_on(record.tags) for record in known):
         raise Claimed("another machine works on this job")
     statuses = ("RUNNING", "KILLED", "FAILED") if has_checkpoint else ("RUNNING", "KILLED")
-    begun = [record for record in known if record.status in statuses]
+    begun = [record for record in known if record.status in statuses and "vae_lab.pruned" not in record.tags]
     return begun[-1] if begun else None
 
 

@@ -107,16 +107,25 @@ def share_cores(workers: int | None) -> None:
         os.environ.setdefault(name, str(share))
 
 
-def run_all(left: list[CheckedJob], parent: Any, started: int, launch: Launch) -> dict[str, Exception]:
+def run_all(
+    left: list[CheckedJob], parent: Any, started: int, launch: Launch, first: int = 0, total: int | None = None
+) -> dict[str, Exception]:
     """Launches jobs until none is left: again after a worker has died, and those that another process had.
+
+    Args:
+      left: the jobs.
+      parent: the sweep's run.
+      started: when the sweep was, in seconds since 1970.
+      launch: Hydra's launcher.
+      first, total: how many jobs this start of the sweep has had before these, and how many it has in all.
 
     Returns:
       By name, why jobs failed.
     """
     order = list(dict.fromkeys(job.structure for job in left))
     left = sorted(left, key=lambda job: order.index(job.structure))  # a worker keeps what it has compiled
-    total = len(left)
-    numbers = {job.name: number for number, job in enumerate(left)}
+    total = total or len(left)
+    numbers = {job.name: number for number, job in enumerate(left, first)}
     failed: dict[str, Exception] = {}
     before, in_vain = None, 0
     while left:

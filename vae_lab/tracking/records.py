@@ -1,7 +1,7 @@
 """Reading runs back."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,6 +63,18 @@ def running(store: Store, parent: str | None = None) -> list[RunRecord]:
 def close_run(store: Store, run_id: str, status: str) -> None:
     """Gives a run that nobody works on its true status."""
     store.client.set_terminated(run_id, status=status)
+
+
+def tag_run(store: Store, run_id: str, tags: Mapping[str, str]) -> None:
+    """Sets tags of a run that is over."""
+    for key, value in tags.items():
+        store.client.set_tag(run_id, key, value)
+
+
+def metric_at(store: Store, run_id: str, metric: str, step: int) -> float | None:
+    """A metric's value at a step; None where the run has none there."""
+    found = [point.value for point in store.client.get_metric_history(run_id, metric) if point.step == step]
+    return found[-1] if found else None
 
 
 def children(store: Store, parent: str) -> list[RunRecord]:
