@@ -14,7 +14,8 @@ from vae_lab import compose
 from vae_lab.data import cifar10, fashion_mnist, freyfaces, gaussian_toy, idx, mnist, omniglot
 from vae_lab.data.dataset import facts_of, identity, load
 from vae_lab.errors import UsageError
-from vae_lab.evaluation.images import prior_samples, reconstructions
+from vae_lab.evaluation.pictures.frames import epoch_frames
+from vae_lab.evaluation.pictures.views import views_of
 from vae_lab.program import program_for
 
 OWN = ("csv", "image_folder", "npz")
@@ -243,7 +244,8 @@ def test_gaussian_toy_trains_and_is_drawn(program):
     assert after > before
     # Ten unit-variance Gaussians score at most -5 log(2 pi) nats.
     assert after < -5 * np.log(2 * np.pi)
-    for picture in (reconstructions(built.model, *pixels.fixed["test"]), prior_samples(built.model, 0)):
+    views = views_of(built.model, pixels.train.shape[1:])
+    for picture in epoch_frames(views, *pixels.fixed["test"], seed=0).values():
         assert picture.dtype == np.uint8
         assert picture.shape[2] == 3
 
