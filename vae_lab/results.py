@@ -106,7 +106,9 @@ def conclude(
     began = time.perf_counter()
     metrics, images, latents = final_metrics(cfg, program, pixels)
     metrics |= gradients(cfg, program, pixels)
-    record.metrics(metrics, epoch)
+    # A validated epoch has these already, from the same weights and noise.
+    logged = [key for key in CURVES if key in metrics and epoch in dict(record.history(key))]
+    record.metrics({key: value for key, value in metrics.items() if key not in logged}, epoch)
     for split in images:
         record.arrays(images[split], f"evaluation/{split}.npz")
         record.arrays(latents[split], f"evaluation/{split}_latents.npz")
