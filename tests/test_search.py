@@ -1,6 +1,7 @@
 """Searches: the space that is read, a real study beside a real store, what a kill costs, and what pruning saves."""
 
 import contextlib
+import csv
 import io
 import json
 import os
@@ -209,8 +210,7 @@ def found(home, name, printed):
 
 def trials_of(store, parent, folder):
     text = fetch_artifact(store, parent.run_id, "trials.csv", str(folder)).read_text()
-    header, *lines = (line.split(",") for line in text.splitlines())
-    return [dict(zip(header, line, strict=True)) for line in lines]
+    return list(csv.DictReader(io.StringIO(text)))
 
 
 @pytest.mark.slow
@@ -264,6 +264,7 @@ def test_a_search_that_is_killed_does_only_what_is_missing(train, home, tmp_path
     assert before < {job.run_id for job in jobs}
     rows = trials_of(store, again, tmp_path)
     assert [row["state"] for row in rows] == ["complete", "complete", "fail", "complete", "complete"]
+    assert rows[2]["note"] == "cut off, goes on as trial 3"
     told = ("val/elbo", "optimizer.learning_rate", "test/elbo")
     done = [[row[key] for key in told] for row in rows if row["state"] == "complete"]
     assert done == [[row[key] for key in told] for row in whole]
