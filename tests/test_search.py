@@ -190,7 +190,9 @@ def train(monkeypatch, home):
         monkeypatch.setattr(sys, "argv", ["scripts/train.py", "-m", *options])
         GlobalHydra.instance().clear()
         code, printed = 0, io.StringIO()
-        with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
+        # Another object as sys.stderr, and absl would close the one it knows when Hydra sets up the logs.
+        with contextlib.redirect_stdout(printed), pytest.MonkeyPatch.context() as patch:
+            patch.setattr(sys.stderr, "write", printed.write)
             try:
                 runpy.run_path(str(CHECKOUT / "scripts" / "train.py"), run_name="__main__")
             except SystemExit as end:
