@@ -78,7 +78,7 @@ def test_training_and_evaluation_know_no_tracker():
 
 
 REPORT = [f"report/{path.stem}" for path in sorted((PACKAGE / "report").glob("*.py"))]
-LIGHT = ("checks/__init__", "compose", "identity", "layers/conv_sizes", "sweep/plan", "sweep/job", "sweep/multirun")
+LIGHT = ("checks/__init__", "compose", "identity", "layers/conv_sizes", "sweep/plan", "sweep/job", "sweep/search")
 
 
 def reached(path, seen):

@@ -1,6 +1,7 @@
 """Searches: the space that is read, a real study beside a real store, what a kill costs, and what pruning saves."""
 
 import contextlib
+import csv
 import io
 import json
 import os
@@ -189,7 +190,9 @@ def train(monkeypatch, home):
         monkeypatch.setattr(sys, "argv", ["scripts/train.py", "-m", *options])
         GlobalHydra.instance().clear()
         code, printed = 0, io.StringIO()
-        with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
+        # Another object as sys.stderr, and absl would close the one it knows when Hydra sets up the logs.
+        with contextlib.redirect_stdout(printed), pytest.MonkeyPatch.context() as patch:
+            patch.setattr(sys.stderr, "write", printed.write)
             try:
                 runpy.run_path(str(CHECKOUT / "scripts" / "train.py"), run_name="__main__")
             except SystemExit as end:
@@ -209,8 +212,7 @@ def found(home, name, printed):
 
 def trials_of(store, parent, folder):
     text = fetch_artifact(store, parent.run_id, "trials.csv", str(folder)).read_text()
-    header, *lines = (line.split(",") for line in text.splitlines())
-    return [dict(zip(header, line, strict=True)) for line in lines]
+    return list(csv.DictReader(io.StringIO(text)))
 
 
 @pytest.mark.slow
@@ -264,6 +266,7 @@ def test_a_search_that_is_killed_does_only_what_is_missing(train, home, tmp_path
     assert before < {job.run_id for job in jobs}
     rows = trials_of(store, again, tmp_path)
     assert [row["state"] for row in rows] == ["complete", "complete", "fail", "complete", "complete"]
+    assert rows[2]["note"] == "cut off, goes on as trial 3"
     told = ("val/elbo", "optimizer.learning_rate", "test/elbo")
     done = [[row[key] for key in told] for row in rows if row["state"] == "complete"]
     assert done == [[row[key] for key in told] for row in whole]

@@ -124,7 +124,7 @@ class Trials:
             if chosen:
                 self.parent.jobs += chosen
                 seeds = len(self.space.seeds)
-                first, total = self.completed * seeds, self.trials_left * seeds
+                first, total = self.completed * seeds + (0 if reporting else len(running)), self.trials_left * seeds
                 failed |= run_all(chosen, self.parent, round(self.started), self.launch, first, total)
         failures = 0
         for trial, jobs in fresh:
