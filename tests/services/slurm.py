@@ -7,6 +7,7 @@ import socket
 import subprocess
 import time
 
+import psutil
 import pytest
 
 from services.running import BRIEF, NETWORK, assert_sweep, free_port, rows_of, wait_for
@@ -34,7 +35,7 @@ TaskPlugin=task/none
 SelectType=select/cons_tres
 SelectTypeParameters=CR_Core
 SchedulerParameters=bf_interval=5,sched_interval=5
-NodeName={host} NodeAddr=127.0.0.1 CPUs=2 State=UNKNOWN
+NodeName={host} NodeAddr=127.0.0.1 CPUs=2 RealMemory={memory} State=UNKNOWN
 PartitionName=cpu Nodes=ALL Default=YES MaxTime=INFINITE State=UP
 """
 
@@ -54,7 +55,8 @@ def slurm(home, monkeypatch):
     (folder / "munge.key").chmod(0o400)
     ports = {"port": free_port(), "node_port": free_port()}
     host = socket.gethostname().partition(".")[0]
-    (folder / "slurm.conf").write_text(CONF.format(folder=folder, host=host, user="root", **ports))
+    memory = psutil.virtual_memory().total >> 20
+    (folder / "slurm.conf").write_text(CONF.format(folder=folder, host=host, user="root", memory=memory, **ports))
     monkeypatch.setenv("SLURM_CONF", str(folder / "slurm.conf"))
     names = {"key": "key-file", "socket": "socket", "pid": "pid-file", "log": "log-file", "seed": "seed-file"}
     munge = ["munged", "--foreground", "--force", *(f"--{option}={folder}/munge.{n}" for n, option in names.items())]
@@ -65,7 +67,8 @@ def slurm(home, monkeypatch):
                 daemons.append(subprocess.Popen(command, stdout=log, stderr=log))
             time.sleep(1)
         wait_for(lambda: "idle" in slurm_says("sinfo", "--noheader"), 60, "idle node of Slurm")
-        yield ["hydra/launcher=slurm", "hydra.launcher.partition=cpu", "hydra.launcher.cpus_per_task=1"]
+        small = ["hydra.launcher.cpus_per_task=1", "hydra.launcher.mem_gb=2"]
+        yield ["hydra/launcher=slurm", "hydra.launcher.partition=cpu", *small]
         slurm_says("scancel", "--user=root")
         wait_for(lambda: not slurm_says("squeue", "--noheader"), 60, "empty queue")
     finally:
