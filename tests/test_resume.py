@@ -229,8 +229,10 @@ def test_a_finished_job_is_not_done_again_and_another_evaluation_trains_nothing(
 def test_dead_runs_are_closed_and_living_ones_are_not(own_home, tmp_path):
     cfg = compose("tracking.experiment_name=dead")
     store = store_of(cfg)
-    dead, alive = (TrackedRun(store, name, {"vae_lab.evaluation": name}) for name in ("dead", "alive"))
-    elsewhere = TrackedRun(store, "elsewhere", {"vae_lab.evaluation": "elsewhere"})
+    dead, alive = (
+        TrackedRun(store, name, {"vae_lab.kind": "run", "vae_lab.evaluation": name}) for name in ("dead", "alive")
+    )
+    elsewhere = TrackedRun(store, "elsewhere", {"vae_lab.kind": "run", "vae_lab.evaluation": "elsewhere"})
     elsewhere.tag({"vae_lab.host": "another machine"})
     gone = TrackedRun(store, "gone", {"vae_lab.kind": "sweep"})
     gone.tag({"vae_lab.process": "999999999"})

@@ -20,6 +20,7 @@ SECONDS_FOR_THE_SERVER = 10
 SECONDS_TO_WAIT = 600.0
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # two lines a run, over our own progress
 # A run has its own way to wait for a server: MLflow's would stop the training for minutes.
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
