@@ -31,7 +31,7 @@ class Toy:
         self.b = copies(x / 2 + offset * rng.normal(size=D))
         self.posterior = self
 
-    def encoder(self, x):
+    def features(self, x):
         return x / 2 + self.b
 
     def distribution(self, features, stop_gradient=False):
@@ -39,7 +39,7 @@ class Toy:
         return tfd.MultivariateNormalDiag(loc, tf.fill(loc.shape, tf.constant(VARIANCE**0.5, tf.float64)))
 
     def encode(self, x):
-        return self.distribution(self.encoder(x))
+        return self.distribution(self.features(x))
 
     def latent_prior(self):
         return tfd.MultivariateNormalDiag(self.mu, tf.ones_like(self.mu))
@@ -89,7 +89,7 @@ def slope(samples, ratios):
 def test_gap_of_the_bound_approaches_its_limit(figure):
     """K (log p - L_K) tends to (E_q[(p/q)^2] - 1) / 2; what K = 1000 leaves out is of relative order 1/K."""
     toy = Toy(2000, offset=0.05)
-    posterior_variance, d = 1 / 2, (toy.encoder(toy.x) - (toy.x + toy.mu) / 2).numpy()[0]
+    posterior_variance, d = 1 / 2, (toy.features(toy.x) - (toy.x + toy.mu) / 2).numpy()[0]
     spread = 2 * VARIANCE - posterior_variance
     limit = (np.prod(VARIANCE / np.sqrt(posterior_variance * spread) * np.exp(d**2 / spread)) - 1) / 2
     bound = many(toy, "importance_weighted", 1000, calls=2)[0]

@@ -1,12 +1,15 @@
 """log p(x) of each image by importance sampling."""
 
 import math
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import tensorflow as tf
 
 from vae_lab.binarization import intensities
 from vae_lab.evaluation.noise import IMAGE_BLOCK, SAMPLE_BLOCK, padded, posterior_samples
+
+BLOCKS_AT_ONCE = 2
 
 
 class LogLikelihoodEvaluator:
@@ -43,14 +46,12 @@ class LogLikelihoodEvaluator:
     def __call__(self, pixels, levels, samples, seed) -> np.ndarray:
         """uint8 pixels [N,H,W,C] of `levels` levels, K = `samples`, evaluation seed -> float64 [N], in nats."""
         stored = padded(pixels, IMAGE_BLOCK)
-        blocks = [
-            self._block(
-                tf.constant(stored[start : start + IMAGE_BLOCK]),
-                levels,
-                samples,
-                tf.constant(seed),
-                tf.constant(start // IMAGE_BLOCK),
-            )
-            for start in range(0, len(stored), IMAGE_BLOCK)
-        ]
-        return np.concatenate([block.numpy() for block in blocks])[: len(pixels)]
+
+        def block(start):
+            images, number = tf.constant(stored[start : start + IMAGE_BLOCK]), tf.constant(start // IMAGE_BLOCK)
+            return self._block(images, levels, samples, tf.constant(seed), number).numpy()
+
+        # Two blocks at a time: noise is drawn on one core, and meanwhile the other block uses the rest.
+        with ThreadPoolExecutor(BLOCKS_AT_ONCE) as pool:
+            blocks = list(pool.map(block, range(0, len(stored), IMAGE_BLOCK)))
+        return np.concatenate(blocks)[: len(pixels)]
