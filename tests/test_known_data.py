@@ -2,6 +2,7 @@
 
 import hashlib
 import subprocess
+from pathlib import Path
 import sys
 import tarfile
 
@@ -313,9 +314,10 @@ def run_script(*words, **env):
 def test_download_says_what_is_there_already(data_dir):
     done = run_script("mnist", "binarized_mnist", VAE_LAB_DATA=data_dir)
     assert done.returncode == 0, done.stderr
+    folder = Path(data_dir).resolve()
     assert done.stdout.splitlines() == [
-        f"mnist: there already, 70000 rows, {data_dir}/mnist",
-        f"binarized_mnist: there already, 70000 rows, {data_dir}/binarized_mnist",
+        f"mnist: there already, 70000 rows, {folder}/mnist",
+        f"binarized_mnist: there already, 70000 rows, {folder}/binarized_mnist",
     ]
 
 
