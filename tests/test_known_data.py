@@ -2,9 +2,9 @@
 
 import hashlib
 import subprocess
-from pathlib import Path
 import sys
 import tarfile
+from pathlib import Path
 
 import numpy as np
 import pytest
