@@ -20,7 +20,7 @@ class Model(NamedTuple):
 
 
 MODELS = {
-    "digits mlp": Model(("data=digits",), epochs=200),
+    "digits mlp": Model(("data=digits",), epochs=30),
     "MNIST mlp": Model(("data=mnist", "encoder.hidden=[300,300]", "decoder.hidden=[300,300]", "latent_size=50")),
     "MNIST conv": Model(
         ("data=mnist", "encoder=conv", "decoder=conv", "latent_size=2", "training.batch_size=32"), images=10_000
