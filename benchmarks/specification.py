@@ -20,11 +20,11 @@ class Model(NamedTuple):
 
 
 MODELS = {
-    "digits mlp": Model(("data=digits",), epochs=30),
     "MNIST mlp": Model(("data=mnist", "encoder.hidden=[300,300]", "decoder.hidden=[300,300]", "latent_size=50")),
     "MNIST conv": Model(
         ("data=mnist", "encoder=conv", "decoder=conv", "latent_size=2", "training.batch_size=32"), images=10_000
     ),
+    "digits mlp": Model(("data=digits",), epochs=30),
 }
 QUICK = {"digits mlp": Model(("data=digits", "encoder.hidden=[32]", "decoder.hidden=[32]"), epochs=5)}
 
