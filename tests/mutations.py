@@ -93,7 +93,7 @@ MUTATIONS = {
         "vae_lab/training.py",
         'seed_for(seed, "binarize", step)',
         'seed_for(seed, "binarize", step % steps_per_epoch)',
-        "tests/test_training.py::test_dynamic_pixels_are_coins_of_their_grey_level",
+        "tests/test_training.py::test_dynamic_pixels_are_drawn_anew_each_epoch",
     ),
     "components that start equal": Mutation(
         "vae_lab/prior/mixture.py",

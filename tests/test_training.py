@@ -89,10 +89,11 @@ def test_a_program_used_again_equals_a_fresh_one(program):
     assert same(reused, alone)
 
 
-def visits(program, binarization, epochs):
+def visits(program, binarization, epochs, one_image=False):
     """Each epoch's training images as the model sees them, in the order of their rows."""
     _, pixels, built = program(f"binarization={binarization}", "training.batch_size=100", "training.jit=false")
-    pixels = type(pixels)(pixels.train[:300], pixels.train_levels, pixels.fixed)
+    rows = np.repeat(pixels.train[:1], 300, axis=0) if one_image else pixels.train[:300]
+    pixels = type(pixels)(rows, pixels.train_levels, pixels.fixed)
     seen = []
 
     def record(x, seed, epoch):
@@ -130,6 +131,13 @@ def test_dynamic_pixels_are_coins_of_their_grey_level(program):
     expected = pixels.train.mean() / 16
     variance = np.mean(pixels.train / 16 * (1 - pixels.train / 16))
     assert abs(seen.mean() - expected) < 4 * np.sqrt(variance / seen.size)
+
+
+def test_dynamic_pixels_are_drawn_anew_each_epoch(program):
+    """Of one image at every row, two epochs see different draws, in whatever order."""
+    _, seen = visits(program, "dynamic", 2, one_image=True)
+    first, second = ({image.tobytes() for image in epoch} for epoch in seen)
+    assert len(first & second) < 3
 
 
 def test_gradient_steps_lower_the_loss_with_every_optimizer(program):
