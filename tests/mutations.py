@@ -167,7 +167,7 @@ def main() -> int:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     sys.path = [entry for entry in sys.path if Path(entry or ".").resolve() != CHECKOUT]
     import sklearn.datasets  # noqa: F401  imported once, for the forks
-    import tensorflow_probability  # noqa: F401
+    import tensorflow_probability  # noqa: F401  imported once, for the forks
 
     if outcome(None, *{mutation.caught_by for mutation in MUTATIONS.values()}) != 0:
         print("the tests fail on the product as it is")

@@ -281,17 +281,21 @@ def test_a_prior_is_added_as_the_readme_says(tmp_path):
         assert expected in done.stdout + done.stderr
 
 
-@pytest.mark.slow
-def test_a_run_that_is_told_to_stop_is_killed(tmp_path):
-    process = subprocess.Popen(
-        [sys.executable, "scripts/train.py", *TINY, *QUICK, "training.epochs=100000"],
+def started(home, *words):
+    """scripts/train.py, running."""
+    return subprocess.Popen(
+        [sys.executable, "scripts/train.py", *words],
         cwd=CHECKOUT,
-        env={"PATH": "/usr/bin:/bin", "VAE_LAB_HOME": str(tmp_path)},
+        env={"PATH": "/usr/bin:/bin", "VAE_LAB_HOME": str(home)},
         stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
         text=True,
     )
-    with process:
+
+
+@pytest.mark.slow
+def test_a_run_that_is_told_to_stop_is_killed(tmp_path):
+    with started(tmp_path, *TINY, *QUICK, "training.epochs=100000") as process:
         for line in process.stdout:
             if " epoch " in line:
                 process.terminate()
@@ -307,15 +311,7 @@ def test_a_run_that_is_told_to_stop_is_killed(tmp_path):
 @pytest.mark.slow
 def test_an_interrupted_sweep_says_what_is_done(tmp_path):
     """Ctrl-C in the second job: the table of the first, true statuses, exit code 130 and no traceback."""
-    process = subprocess.Popen(
-        [sys.executable, "scripts/train.py", "-m", "seed=0,1,2", "training.epochs=2,100000", *TINY[:3], *QUICK],
-        cwd=CHECKOUT,
-        env={"PATH": "/usr/bin:/bin", "VAE_LAB_HOME": str(tmp_path)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    with process:
+    with started(tmp_path, "-m", "seed=0,1,2", "training.epochs=2,100000", *TINY[:3], *QUICK) as process:
         printed = ""
         for line in process.stdout:
             printed += line

@@ -4,7 +4,7 @@ import os
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
@@ -58,7 +58,7 @@ def default_tracking_uri() -> str:
 
 def plain(cfg: Any) -> dict[str, Any]:
     """A configuration as nested dicts and lists, all interpolations resolved."""
-    return OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)  # type: ignore[return-value]
+    return cast(dict[str, Any], OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True))
 
 
 def to_yaml(cfg: Any) -> str:

@@ -4,8 +4,8 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable
 from types import FrameType, TracebackType
+from typing import Any
 
 STOPS = (signal.SIGINT, signal.SIGTERM)
 # What schedulers send before they take a job's machine away (Slurm through submitit: SIGUSR2).
@@ -23,12 +23,12 @@ class Interrupts:
 
     def __init__(self) -> None:
         self.asked: int | None = None  # the signal that asked
-        self._before: dict[int, Callable[..., object]] = {}
+        self._before: dict[int, Any] = {}  # by signal, what handled it
 
     def __enter__(self) -> "Interrupts":
         if threading.current_thread() is threading.main_thread():
             taken = [*STOPS, *(number for number in WARNINGS if callable(signal.getsignal(number)))]
-            self._before = {number: signal.signal(number, self._take) for number in taken}  # type: ignore[misc]
+            self._before = {number: signal.signal(number, self._take) for number in taken}
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None):

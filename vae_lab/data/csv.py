@@ -23,9 +23,7 @@ def facts(
     label: str | None,
     shape: Sequence[int] | None,
     levels: Any,
-    validation_fraction: float,
-    test_fraction: float,
-    split_seed: int | None,
+    **splitting: Any,
 ) -> dict[str, Any]:
     """Shape, levels and rows, from the first line and the number of lines."""
     (file,) = files(path)
@@ -34,8 +32,7 @@ def facts(
     image = own.image_shape(file, (values,), shape, levels)
     state = file.stat()
     rows = count_lines(file, state.st_size, state.st_mtime_ns) - header
-    splitting = own.Splitting(validation_fraction, test_fraction, split_seed)
-    return own.facts(file, image, levels, rows, None, splitting)
+    return own.facts(file, image, levels, rows, None, own.Splitting(**splitting))
 
 
 def load(
@@ -43,9 +40,7 @@ def load(
     label: str | None,
     shape: Sequence[int] | None,
     levels: Any,
-    validation_fraction: float,
-    test_fraction: float,
-    split_seed: int | None,
+    **splitting: Any,
 ) -> Dataset:
     """Loads the rows; the column of that name in the header holds labels, all others pixels.
 
@@ -71,8 +66,7 @@ def load(
     labels = None if at is None else own.to_labels(file, table[:, at], len(table))
     values = table if at is None else np.delete(table, at, axis=1)
     pixels = own.to_pixels(file, values, own.image_shape(file, values.shape[1:], shape, levels), levels)
-    splitting = own.Splitting(validation_fraction, test_fraction, split_seed)
-    return own.dataset("csv", file, levels, Split(pixels, labels), None, splitting)
+    return own.dataset("csv", file, levels, Split(pixels, labels), None, own.Splitting(**splitting))
 
 
 def first_line(file: Path) -> tuple[list[str], bool]:

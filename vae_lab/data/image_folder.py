@@ -27,25 +27,20 @@ def facts(
     path: str | None,
     size: Sequence[int] | None,
     channels: int,
-    validation_fraction: float,
-    test_fraction: float,
-    split_seed: int | None,
+    **splitting: Any,
 ) -> dict[str, Any]:
     """Shape, levels and rows, from the names of the files and, without `size`, the first image."""
     folder = own.existing("image_folder", path, folder=True)
     images = files(path)
     shape = image_shape(images[0], size, channels)
-    splitting = own.Splitting(validation_fraction, test_fraction, split_seed)
-    return own.facts(folder, shape, LEVELS, len(images), None, splitting)
+    return own.facts(folder, shape, LEVELS, len(images), None, own.Splitting(**splitting))
 
 
 def load(
     path: str | None,
     size: Sequence[int] | None,
     channels: int,
-    validation_fraction: float,
-    test_fraction: float,
-    split_seed: int | None,
+    **splitting: Any,
 ) -> Dataset:
     """Loads all images, grey (`channels` 1) or coloured (3), resized to `size` [H, W] where one is given.
 
@@ -69,8 +64,7 @@ def load(
         pixels[row] = np.asarray(image.convert(MODES[channels])).reshape(height, width, channels)
     names = sorted({file.parent.name for file in images if file.parent != folder})
     labels = np.array([names.index(file.parent.name) for file in images]) if names else None
-    splitting = own.Splitting(validation_fraction, test_fraction, split_seed)
-    return own.dataset("image_folder", folder, LEVELS, Split(pixels, labels), None, splitting)
+    return own.dataset("image_folder", folder, LEVELS, Split(pixels, labels), None, own.Splitting(**splitting))
 
 
 def image_shape(first: Path, size: Sequence[int] | None, channels: int) -> tuple[int, int, int]:

@@ -28,9 +28,7 @@ def facts(
     key: str | None,
     shape: Sequence[int] | None,
     levels: Any,
-    validation_fraction: float,
-    test_fraction: float,
-    split_seed: int | None,
+    **splitting: Any,
 ) -> dict[str, Any]:
     """Shape, levels and rows, from the arrays' headers alone."""
     (file,) = files(path)
@@ -38,8 +36,7 @@ def facts(
     names = image_keys(file, shapes, key)
     image = own.image_shape(file, shapes[names[0]][1:], shape, levels)
     test_rows = shapes[names[1]][0] if len(names) == 2 else None
-    splitting = own.Splitting(validation_fraction, test_fraction, split_seed)
-    return own.facts(file, image, levels, shapes[names[0]][0], test_rows, splitting)
+    return own.facts(file, image, levels, shapes[names[0]][0], test_rows, own.Splitting(**splitting))
 
 
 def load(
@@ -47,9 +44,7 @@ def load(
     key: str | None,
     shape: Sequence[int] | None,
     levels: Any,
-    validation_fraction: float,
-    test_fraction: float,
-    split_seed: int | None,
+    **splitting: Any,
 ) -> Dataset:
     """Loads the images of `key`, or of images, pixels or x; or those of x_train and x_test.
 
@@ -72,8 +67,7 @@ def load(
     rows, test = splits[0], splits[1] if len(splits) == 2 else None
     if test is not None and test.pixels.shape[1:] != rows.pixels.shape[1:]:
         raise UsageError(f"{file}: x_train and x_test hold images of different shapes")
-    splitting = own.Splitting(validation_fraction, test_fraction, split_seed)
-    return own.dataset("npz", file, levels, rows, test, splitting)
+    return own.dataset("npz", file, levels, rows, test, own.Splitting(**splitting))
 
 
 def image_keys(file: Path, shapes: dict[str, tuple[int, ...]], key: str | None) -> tuple[str, ...]:

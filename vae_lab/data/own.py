@@ -21,14 +21,14 @@ class Splitting:
     """Which rows are held out, from the options of a user's own file.
 
     Args:
-      validation: fraction of the training rows that are for validation.
-      test: fraction of all rows that are for tests, where the file has no test rows of its own.
-      seed: of the random order before that; None keeps the file's order, and its last rows are held out.
+      validation_fraction: of the training rows.
+      test_fraction: of all rows, where the file has no test rows of its own.
+      split_seed: of the random order before that; None keeps the file's order, and its last rows are held out.
     """
 
-    validation: float
-    test: float
-    seed: int | None
+    validation_fraction: float
+    test_fraction: float
+    split_seed: int | None
 
     def sizes(self, path: Path, rows: int, test_rows: int | None) -> tuple[int, int, int]:
         """Rows for training, validation and tests, of `rows` (beside `test_rows` where the file has its own).
@@ -36,13 +36,13 @@ class Splitting:
         Raises:
           UsageError: when that leaves none for training or tests.
         """
-        test = round(self.test * rows) if test_rows is None else test_rows
+        test = round(self.test_fraction * rows) if test_rows is None else test_rows
         rest = rows - test if test_rows is None else rows
-        validation = round(self.validation * rest)
+        validation = round(self.validation_fraction * rest)
         if test < 1 or rest - validation < 1:
             raise UsageError(
                 f"{path} has {rows} rows: {rest - validation} for training and {test} for tests are too few; "
-                f"change data.validation_fraction={self.validation} or data.test_fraction={self.test}"
+                f"change data.validation_fraction={self.validation_fraction} or data.test_fraction={self.test_fraction}"
             )
         return rest - validation, validation, test
 
@@ -50,9 +50,9 @@ class Splitting:
         """Training, validation and test rows."""
         _, validation_size, test_size = self.sizes(path, len(rows), None if test is None else len(test))
         if test is None:
-            rest, test = hold_out(rows, test_size, self.seed)
+            rest, test = hold_out(rows, test_size, self.split_seed)
             return *hold_out(rest, validation_size), test
-        return *hold_out(rows, validation_size, self.seed), test
+        return *hold_out(rows, validation_size, self.split_seed), test
 
 
 def existing(option: str, path: Any, folder: bool = False) -> Path:

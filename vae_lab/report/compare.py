@@ -67,10 +67,10 @@ def compare(runs: Runs, arm: str, reference: str, metric: str, per_image: PerIma
 
 def mean_over_seeds(runs: Sequence[RunRecord], per_image: PerImage) -> np.ndarray | None:
     """Values by image, averaged over runs; None where a run left none, or runs left different numbers of them."""
-    arrays = [per_image(run) for run in runs]
-    if any(array is None or array.shape != arrays[0].shape for array in arrays):  # type: ignore[union-attr]
+    arrays = [array for run in runs if (array := per_image(run)) is not None]
+    if len(arrays) < len(runs) or len({array.shape for array in arrays}) > 1:
         return None
-    return np.mean(arrays, axis=0)  # type: ignore[arg-type]
+    return np.mean(arrays, axis=0)
 
 
 def compare_all(runs: Runs, reference: str, metric: str, per_image: PerImage) -> list[Comparison]:

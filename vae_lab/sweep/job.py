@@ -132,7 +132,7 @@ def can_be_sent(error: Exception) -> bool:
     """Whether an exception reaches the process that launched this one; TensorFlow's do not."""
     try:
         return type(pickle.loads(pickle.dumps(error))) is type(error)
-    except Exception:
+    except Exception:  # whatever the error's own class raises when it is taken apart or built again
         return False
 
 

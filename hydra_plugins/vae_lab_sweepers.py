@@ -1,10 +1,11 @@
 """Hydra's door to `vae_lab.sweep`: plugins must live in the package `hydra_plugins`."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
 from hydra.core.plugins import Plugins
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
@@ -13,32 +14,40 @@ from omegaconf import DictConfig
 from vae_lab.errors import UsageError
 
 
-class StudySweeper(Sweeper):
-    """Runs arms x seeds of an experiment file, or the product of the command line's comma lists."""
+class LabSweeper(Sweeper):
+    """What a sweep needs of Hydra."""
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        self.hydra_context = hydra_context
-        self.task_function = task_function
+        self.loader = hydra_context.config_loader
         self.config = config
+        self.launcher = Plugins.instance().instantiate_launcher(
+            hydra_context=hydra_context, task_function=task_function, config=config
+        )
+
+    def parse(self, arguments: list[str]) -> list[Override]:
+        """The command line's overrides."""
+        return OverridesParser.create(config_loader=self.loader).parse_overrides(arguments)
+
+    def actions(self) -> dict[str, Callable[..., Any]]:
+        """`compose`: overrides -> one job's configuration; `launch`: lists of overrides -> Hydra's job returns."""
+        return {
+            "compose": lambda overrides: self.loader.load_sweep_config(self.config, list(overrides)),
+            "launch": lambda batch: self.launcher.launch(batch, initial_job_idx=0),
+        }
+
+
+class StudySweeper(LabSweeper):
+    """Runs arms x seeds of an experiment file, or the product of the command line's comma lists."""
 
     def sweep(self, arguments: list[str]) -> Any:
         from vae_lab.sweep.multirun import multirun
 
-        loader = self.hydra_context.config_loader
         try:
             given = self.values_by_key(arguments)
         except UsageError as error:
             print(error, file=sys.stderr)
             sys.exit(2)
-        launcher = Plugins.instance().instantiate_launcher(
-            hydra_context=self.hydra_context, task_function=self.task_function, config=self.config
-        )
-        return multirun(
-            self.config,
-            given,
-            compose=lambda overrides: loader.load_sweep_config(self.config, list(overrides)),
-            launch=lambda batch: launcher.launch(batch, initial_job_idx=0),
-        )
+        return multirun(self.config, given, **self.actions())
 
     def values_by_key(self, arguments: list[str]) -> dict[str, Sequence[str]]:
         """The command line's overrides: by key, their values in Hydra's text.
@@ -47,8 +56,7 @@ class StudySweeper(Sweeper):
           UsageError: where a key is given twice, or a sweep has no list of values.
         """
         given: dict[str, Sequence[str]] = {}
-        parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
-        for override in parser.parse_overrides(arguments):
+        for override in self.parse(arguments):
             key = override.get_key_element()
             if key in given:
                 raise UsageError(f"{key} is given twice; give it once, its values in one list")
@@ -59,3 +67,15 @@ class StudySweeper(Sweeper):
             else:
                 raise UsageError(f"{override.input_line} has no list of values; use commas, choice(...) or range(...)")
         return given
+
+
+class OptunaSweeper(LabSweeper):
+    """Searches a space by Optuna: a study in a database, that goes on where it was cut off."""
+
+    def __init__(self, **settings: Any):
+        """`settings`: conf/hydra/sweeper/optuna.yaml, which the search reads from the composed configuration."""
+
+    def sweep(self, arguments: list[str]) -> Any:
+        from vae_lab.sweep.search import search
+
+        return search(self.config, arguments, parse=self.parse, **self.actions())
