@@ -1,7 +1,5 @@
 """What a search has found: its trials as a table, the importance of its parameters, a page of plots."""
 
-import csv
-import io
 import statistics
 import warnings
 from collections.abc import Mapping, Sequence
@@ -12,6 +10,7 @@ import optuna
 from optuna.trial import TrialState
 from rich.table import Table as ScreenTable
 
+from vae_lab.report.table import csv_table, markdown_table
 from vae_lab.sweep.optuna_study import AGAIN
 from vae_lab.sweep.screen import console
 
@@ -32,15 +31,11 @@ class TrialTable:
 
     def markdown(self) -> str:
         """The table in Markdown."""
-        lines = [self.header, ["---"] * len(self.header), *self.lines()]
-        return "".join(f"| {' | '.join(entry.replace('|', '/') for entry in line)} |\n" for line in lines)
+        return markdown_table(self.header, self.lines())
 
     def csv(self) -> str:
         """The table at full precision."""
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerows([self.header, *self.rows])
-        return text.getvalue()
+        return csv_table(self.header, self.rows)
 
     def show(self) -> None:
         """Prints the table, without ids of runs and without columns that say nothing."""

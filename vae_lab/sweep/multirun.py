@@ -19,7 +19,13 @@ from vae_lab.sweep.plan import to_override
 from vae_lab.sweep.progress import duration
 from vae_lab.sweep.screen import show_plan, show_table
 
-SECONDS_BETWEEN_LOOKS = 3.0
+# Where every job left is another process's: how long to wait, twice as long each time.
+SECONDS_TO_LOOK_AGAIN, MOST_SECONDS_TO_LOOK_AGAIN = 3.0, 60.0
+
+
+class LaunchFailed(RuntimeError):
+    """The launcher gave up again and again, and no job had begun."""
+
 
 Launch = Callable[[list[list[str]]], Sequence[Any]]
 
@@ -127,20 +133,20 @@ def run_all(
     total = total or len(left)
     numbers = {job.name: number for number, job in enumerate(left, first)}
     failed: dict[str, Exception] = {}
-    before, in_vain = None, 0
+    before, in_vain, pause = come_to(parent), 0, SECONDS_TO_LOOK_AGAIN
     while left:
         batch = [overrides_of(job, numbers[job.name], total, parent.run.run_id, started) for job in left]
         try:
             returns = launch(batch)
         except Exception as error:  # a launcher whose worker was killed gives up all of its jobs
-            now = [(r.run_id, r.status, r.tags.get("vae_lab.attempts", "")) for r in parent.records()]
+            told = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+            now = come_to(parent)
             in_vain = in_vain + 1 if now == before else 0
             if in_vain == MOST_ATTEMPTS:
-                raise
+                return failed | dict.fromkeys((job.name for job in left), LaunchFailed(told))
             before = now
-            done = {record.tags["vae_lab.evaluation"] for record in parent.records() if record.status == "FINISHED"}
-            left = [job for job in left if job.evaluation not in done]
-            print(f"a worker has died ({type(error).__name__}); {len(left)} jobs are started again", flush=True)
+            left = [job for job in left if (job.evaluation, "FINISHED") not in {entry[:2] for entry in now}]
+            print(f"the launcher gave up, as when a worker has died ({told}); {len(left)} jobs again", flush=True)
             continue
         waiting = []
         for job, ret in zip(left, returns, strict=True):
@@ -151,9 +157,17 @@ def run_all(
             else:
                 failed[job.name] = ret._return_value
         if waiting == left:
-            time.sleep(SECONDS_BETWEEN_LOOKS)
+            time.sleep(pause)
+            pause = min(2 * pause, MOST_SECONDS_TO_LOOK_AGAIN)
         left = waiting
     return failed
+
+
+def come_to(parent: Any) -> set[tuple[str, str, str]]:
+    """What the jobs of a sweep have come to: the identity of each that has a run, its status, its attempts."""
+    return {
+        (run.tags["vae_lab.evaluation"], run.status, run.tags.get("vae_lab.attempts", "")) for run in parent.records()
+    }
 
 
 def overrides_of(job: CheckedJob, number: int, total: int, parent: str, started: int) -> list[str]:

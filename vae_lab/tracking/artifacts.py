@@ -1,14 +1,12 @@
 """The files of a run: read where they lie, or fetched from a server."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import urlparse
 from urllib.request import url2pathname
 
+from vae_lab.tracking import frames
 from vae_lab.tracking.records import RunRecord
 from vae_lab.tracking.store import Store
-
-FRAMES = "images"  # where MLflow's log_image puts its frames
 
 
 def local_folder(record: RunRecord) -> Path | None:
@@ -36,28 +34,17 @@ def last_frames(store: Store, record: RunRecord, folder: Path) -> dict[str, tupl
     """The frames of the latest step that log_image wrote: by key, their step and their PNG."""
     local = local_folder(record)
     if local is not None:
-        names = sorted(path.name for path in (local / FRAMES).glob("*.png"))
+        names = sorted(path.name for path in (local / frames.FOLDER).glob("*.png"))
     else:
-        names = sorted(Path(entry.path).name for entry in store.client.list_artifacts(record.run_id, FRAMES))
+        names = sorted(Path(entry.path).name for entry in store.client.list_artifacts(record.run_id, frames.FOLDER))
     latest: dict[str, tuple[int, str]] = {}
     for name in names:
-        key, step = frame(name)
-        if key and step >= latest.get(key, (0, ""))[0]:
-            latest[key] = (step, name)
-    found = {key: (step, artifact(store, record, f"{FRAMES}/{name}", folder)) for key, (step, name) in latest.items()}
+        if (frame := frames.parse(name)) and frame.step >= latest.get(frame.key, (0, ""))[0]:
+            latest[frame.key] = (frame.step, name)
+    found = {
+        key: (step, artifact(store, record, f"{frames.FOLDER}/{name}", folder)) for key, (step, name) in latest.items()
+    }
     return {key: (step, path) for key, (step, path) in found.items() if path is not None}
-
-
-def frame(name: str) -> tuple[str, int]:
-    """Key and step of a frame's file name, which MLflow writes as key+step+10+timestamp+...; "" for other files.
-
-    >>> frame("prior_samples+step+10+timestamp+1795237069892+1b66.png")
-    ('prior_samples', 10)
-    """
-    parts: Sequence[str] = name.replace("%", "+").split("+")
-    if name.endswith(".png") and len(parts) > 3 and parts[1] == "step" and parts[2].isdigit():
-        return parts[0], int(parts[2])
-    return "", 0
 
 
 def log_folder(store: Store, run_id: str, folder: Path, name: str) -> None:

@@ -3,12 +3,10 @@
 import io
 import logging
 import os
-import re
 import socket
 import tempfile
 import time
 import traceback
-import uuid
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -18,19 +16,18 @@ from typing import Any
 import numpy as np
 import psutil
 
+from vae_lab.errors import Pruned
+from vae_lab.tracking import frames
 from vae_lab.tracking.store import SECONDS_TO_WAIT, Store, is_away, require_database
 
 log = logging.getLogger("vae_lab")
 
-# Where MLflow puts logged frames, and how it names them.
-FRAMES = "images"
-FRAME = re.compile(r"(?P<key>.+)[%+]step[%+](?P<step>\d+)[%+]timestamp[%+](?P<timestamp>\d+)[%+].*\.png")
 PARENT_TAG = "mlflow.parentRunId"
 HEARTBEAT_TAG, HOST_TAG, PROCESS_TAG = "vae_lab.heartbeat", "vae_lab.host", "vae_lab.process"
 PARAMS_A_CALL, METRICS_A_CALL = 100, 1000
 PARAM_LENGTH = 6000  # MLflow's limit; longer values are whole in config.yaml
 SECONDS_BETWEEN_TRIES = 5.0
-SECONDS_TO_BE_DEAD = 900.0
+SECONDS_TO_BE_DEAD = 3600.0  # longer than the longest evaluation, in which there is no beat
 
 # A metric's value at a step, as JSON can hold it: key, value, milliseconds since 1970, step.
 MetricRow = list[Any]
@@ -41,8 +38,8 @@ class TrackedRun:
 
     Metrics wait in memory until `flush`. A row keeps the time at which it was taken, so that sending it again adds
     nothing; a picture's name follows from its key and step. While a tracking server is away everything waits and
-    training goes on. An exception makes the run FAILED, with the traceback as artifact error.txt; an interrupt makes
-    it KILLED.
+    training goes on. An exception makes the run FAILED, with the traceback as artifact error.txt; an interrupt or a
+    search that prunes it makes it KILLED.
 
     Args:
       store: where runs are kept.
@@ -81,7 +78,8 @@ class TrackedRun:
         if error is not None:
             status = "FAILED" if isinstance(error, Exception) else "KILLED"
             self.tag({"vae_lab.error": f"{type(error).__name__}: {error}".strip()[:500]})
-            self.text("".join(traceback.format_exception(error)), "error.txt")
+            if not isinstance(error, Pruned):
+                self.text("".join(traceback.format_exception(error)), "error.txt")
         self.finish(status)
 
     def finish(self, status: str) -> None:
@@ -175,7 +173,7 @@ class TrackedRun:
         from PIL import Image
 
         frame = Image.fromarray(picture)
-        name = f"{FRAMES}/{key}+step+{step}+timestamp+{step}+{uuid.uuid5(uuid.UUID(self.run_id), f'{key} {step}')}"
+        name = f"{frames.FOLDER}/{frames.stem(self.run_id, frames.Frame(key, step))}"
         # WebP's quickest method takes a quarter of its usual time, which a sweep of small jobs would notice.
         for ending, kind, options in ((".png", "PNG", {}), ("+compressed.webp", "WEBP", {"method": 0})):
             encoded = io.BytesIO()
@@ -189,12 +187,12 @@ class TrackedRun:
         """Reads the frames of `key` back: step and uint8 picture, by step; none while the server is away."""
         from PIL import Image
 
-        if self._away or not self.client.list_artifacts(self.run_id, FRAMES):
+        if self._away or not self.client.list_artifacts(self.run_id, frames.FOLDER):
             return []
         with tempfile.TemporaryDirectory() as folder:
-            there = Path(self.client.download_artifacts(self.run_id, FRAMES, folder))
-            named = [(FRAME.fullmatch(path.name), path) for path in there.iterdir()]
-            found = {int(name["step"]): path for name, path in named if name and name["key"] == key}
+            there = Path(self.client.download_artifacts(self.run_id, frames.FOLDER, folder))
+            named = [(frames.parse(path.name), path) for path in there.iterdir()]
+            found = {frame.step: path for frame, path in named if frame and frame.key == key}
             return [(step, np.asarray(Image.open(found[step]).convert("RGB"))) for step in sorted(found)]
 
     def history(self, key: str) -> list[tuple[int, float]]:
