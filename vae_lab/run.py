@@ -88,9 +88,11 @@ def evaluate_again(cfg: Any, name: str, tags: dict[str, str], trained: RunRecord
 
 
 def log_setting(cfg: Any, record: TrackedRun) -> None:
-    """Logs the configuration."""
+    """Logs the configuration: whole as a file, and as parameters, where an option's name stands for its class."""
     described = compose.plain(cfg)
-    record.params(compose.flat({key: described[key] for key in described if key not in compose.NOT_OF_THE_MODEL}))
+    params = compose.flat({key: described[key] for key in described if key not in compose.NOT_OF_THE_MODEL})
+    by_name = {f"{key.removesuffix('name')}_target_" for key in params if key.endswith(".name")}
+    record.params({key: value for key, value in params.items() if key not in by_name})
     record.text(compose.to_yaml(cfg), CONFIG)
 
 

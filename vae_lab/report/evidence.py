@@ -99,6 +99,5 @@ def settings_by_arm(runs: StudyRuns) -> dict[str, list[str]]:
     of_arm = [by_seed[min(by_seed)] if by_seed else None for by_seed in runs.counted.values()]
     there = [run for run in of_arm if run is not None]
     keys = sorted({key for run in there[1:] for key in changes(there[0], run)} if there else ())
-    keys = [key for key in keys if not (key.endswith("._target_") and key.replace("_target_", "name") in keys)]
     keys.sort(key=lambda key: (not key.endswith(".name"), key))
     return {key: ["" if run is None else run.params.get(key, "") for run in of_arm] for key in keys}

@@ -13,7 +13,13 @@ from vae_lab.report.table import METRICS, Table, row_of, table_of_rows
 from vae_lab.report.verdict import Verdict, judge
 from vae_lab.tracking.store import Store
 
-MORE_METRICS = ("test/bits_per_dim", "test/active_units", "perf/training_seconds")
+MORE_METRICS = (
+    "test/bits_per_dim",
+    "test/active_units",
+    "gradient/encoder/variance",
+    "gradient/decoder/variance",
+    "perf/training_seconds",
+)
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,8 @@ from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
 
+# What results come from: a page or a note beside it that is not committed yet makes no run doubtful.
+CODE = ("vae_lab", "conf", "scripts", "hydra_plugins", "requirements.lock")
 PACKAGES = ("vae_lab", "tensorflow", "tensorflow-probability", "keras", "numpy", "mlflow")
 
 
@@ -26,7 +28,7 @@ def provenance() -> dict[str, str]:
     if (checkout / ".git").exists() and (commit := _git(checkout, "rev-parse", "HEAD")):
         tags |= {
             "mlflow.source.git.commit": commit,
-            "git.dirty": str(bool(_git(checkout, "status", "--porcelain"))).lower(),
+            "git.dirty": str(bool(_git(checkout, "status", "--porcelain", "--", *CODE))).lower(),
         }
     return tags
 
