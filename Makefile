@@ -32,7 +32,7 @@ correctness: $(ENV)  ## measure the table of the README's chapter on correctness
 	$(RUN) -m pytest --figures README.md tests/test_ppca.py tests/test_importance_toy.py tests/test_evaluation.py \
 	  tests/test_posterior.py tests/test_prior.py tests/test_likelihood.py
 
-benchmarks: $(ENV)  ## measure speed beside its peers into docs/benchmarks.md (20 minutes)
+benchmarks: $(ENV)  ## measure speed beside its peers into docs/benchmarks.md (10 minutes)
 	$(RUN) -m benchmarks
 
 lint: $(ENV)  ## run ruff and mypy only

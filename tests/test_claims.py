@@ -80,6 +80,17 @@ def test_a_difference_is_paired_by_seed_over_the_seeds_that_both_have():
     assert verdict(GAIN | {"between": [None, 0.25]}, runs, {"mvn": {1}, "mixture": {1}}).says() == "missed by 0.75"
 
 
+@pytest.mark.parametrize(("gains", "undecided"), [((0.1, -0.2, 0.4), True), ((0.9, 1.0, 1.1), False), ((0.1,), False)])
+def test_a_claim_whose_interval_holds_a_bound_says_so(gains, undecided):
+    runs = {
+        "mvn": {seed: run(-90.0) for seed in range(len(gains))},
+        "mixture": {seed: run(-90.0 + gain) for seed, gain in enumerate(gains)},
+    }
+    found = verdict(GAIN, runs)
+    assert found.says() == "met"
+    assert ("holds a bound" in found.why) == undecided
+
+
 def test_a_claim_without_runs_is_not_run_and_one_from_memory_is_never_judged():
     assert verdict(VALUE, {}).says() == "not run"
     assert not verdict(VALUE, {}).holds

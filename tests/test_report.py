@@ -15,15 +15,16 @@ from conftest import CHECKOUT
 from PIL import Image
 
 from vae_lab.errors import UsageError
+from vae_lab.report.evidence import curves_of, sheets_of
 from vae_lab.report.export import export
 from vae_lab.report.gather import gather
 from vae_lab.report.results import results_markdown
-from vae_lab.report.runs import find_runs
+from vae_lab.report.runs import StudyRuns, find_runs
 from vae_lab.report.study import make_study
 from vae_lab.report.table import latex_text
 from vae_lab.report.write import write_report
 from vae_lab.tracking.artifacts import artifact
-from vae_lab.tracking.records import metric_history, runs_with_tag
+from vae_lab.tracking.records import metric_history, read_run, runs_with_tag
 from vae_lab.tracking.run import TrackedRun
 from vae_lab.tracking.store import Store, open_store
 
@@ -108,6 +109,17 @@ def study():
 @pytest.fixture(scope="module")
 def report(store, ids, study):
     return gather(store, study)
+
+
+def test_a_run_that_was_only_evaluated_shows_the_curves_and_pictures_of_its_training(store, tmp_path):
+    trained = log_run(store, None, "plain", 7, tags={"vae_lab.arm": "another study's"})
+    evaluated = TrackedRun(store, "plain-s7", {"vae_lab.trained_by": trained})
+    evaluated.metrics({"val/elbo": -1.0}, 5)
+    evaluated.finish("FINISHED")
+    runs = StudyRuns({"plain": {7: read_run(store, evaluated.run_id)}}, [], [], [], [])
+    curve = curves_of(store, "test/elbo", runs)["val/elbo"]["plain"]
+    np.testing.assert_array_equal(curve.epochs, range(1, 6))
+    assert sheets_of(store, runs, tmp_path)["prior_samples"]["plain"][:2] == (7, 10)
 
 
 def test_one_finished_run_an_arm_and_seed_counts_and_all_others_are_listed(report, ids):

@@ -74,5 +74,14 @@ def judge(claim: Claim, runs: Runs, planned: Mapping[str, set[int]]) -> Verdict:
     state = MET if missed_by == 0 else MISSED
     if missing:
         state = INCOMPLETE
-    why = f"no finished run of seed {', '.join(map(str, missing))}" if missing else ""
-    return Verdict(claim, state if claim.judged else BESIDE, got, missed_by, why)
+    notes = [f"no finished run of seed {', '.join(map(str, missing))}"] if missing else []
+    if note := open_question(claim, got):
+        notes.append(note)
+    return Verdict(claim, state if claim.judged else BESIDE, got, missed_by, "; ".join(notes))
+
+
+def open_question(claim: Claim, got: Summary) -> str:
+    """Says so where the mean lies on one side of a bound and its 95% interval on both."""
+    if not any(bound is not None and got.low < bound < got.high for bound in (claim.low, claim.high)):
+        return ""
+    return f"the 95% interval over {got.size} seeds, {got.low:.3g} to {got.high:.3g}, holds a bound: more seeds decide"
