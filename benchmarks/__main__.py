@@ -15,7 +15,7 @@ from benchmarks.specification import MODELS, QUICK
 from vae_lab.tracking.provenance import provenance
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "benchmarks.md"
-ROUNDS = 3
+ROUNDS = 5
 PACKAGES = ("tensorflow", "tensorflow-probability", "keras", "jax", "torch", "mlflow", "numpy")
 
 INTRODUCTION = """\

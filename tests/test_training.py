@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 from vae_lab import compose, schedule
+from vae_lab.evaluation.aggregate import AggregateEvaluator
 from vae_lab.program import program_for
 from vae_lab.training import START, NonFiniteLoss
 
@@ -229,5 +230,7 @@ def test_mixed_precision_computes_networks_alone_in_bfloat16(program):
     _, pixels, mixed = program("training.jit=false", "training.precision=mixed_bfloat16")
     (_, one), (_, other) = trained(exact, pixels), trained(mixed, pixels)
     assert not same(one, other)
+    aggregate = AggregateEvaluator(mixed.model)(*pixels.fixed["test"], 0, mutual_information=True)
+    assert np.isfinite(aggregate["mutual_information"]).all()
     elbos = [built.elbo(*pixels.fixed["test"], 1, 0, 500)["elbo"].mean() for built in (exact, mixed)]
     assert abs(elbos[0] - elbos[1]) < 0.01 * abs(elbos[0])

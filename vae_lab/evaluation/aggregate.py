@@ -46,7 +46,7 @@ class AggregateEvaluator:
     def features(self, pixels, levels):
         """Pixels [N,H,W,C] of `levels` levels -> features [N,...]."""
         blocks = [
-            self.model.encoder(intensities(pixels[start : start + ENCODED], levels))
+            self.model.features(intensities(pixels[start : start + ENCODED], levels))
             for start in range(0, len(pixels), ENCODED)
         ]
         return tf.concat(blocks, axis=0)

@@ -16,6 +16,7 @@ from vae_lab.tracking.store import Store
 MORE_METRICS = (
     "test/bits_per_dim",
     "test/active_units",
+    "train/elbo",
     "gradient/encoder/variance",
     "gradient/decoder/variance",
     "perf/training_seconds",
