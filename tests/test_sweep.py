@@ -7,10 +7,14 @@ from types import SimpleNamespace
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
+from vae_lab.compose import compose_unchecked, plain
 from vae_lab.device import gpus
 from vae_lab.errors import UsageError
 from vae_lab.identity import hashes_of, model_structure, resolve_jit, training_structure
 from vae_lab.report.table import cell_of, table_of
+from vae_lab.sweep.checked import CheckedJob
+from vae_lab.sweep.multirun import run_all
+from vae_lab.sweep.parent import SweepRun
 from vae_lab.sweep.plan import plan, to_override
 from vae_lab.sweep.progress import Progress, duration
 
@@ -133,9 +137,7 @@ def test_standard_error_of_one_seed_is_not_a_number():
 
 
 def config(**changes):
-    from vae_lab import compose
-
-    return compose.plain(compose.compose(*(f"{key}={value}" for key, value in changes.items())))
+    return plain(compose_unchecked(*(f"{key}={value}" for key, value in changes.items())))
 
 
 def test_identity_ignores_places_and_speed_and_sees_everything_else(monkeypatch):
@@ -229,3 +231,21 @@ def test_each_worker_takes_a_gpu_of_its_own(tmp_path, monkeypatch):
     assert [(number, visible) for number, visible, _ in taken] == [("2", "2"), ("10", "10"), (None, None)]
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
     assert device.gpus() == []
+
+
+def test_a_launcher_that_cannot_start_a_job_is_given_up_after_three_tries(tmp_path):
+    """As where sbatch refuses: no job is tried for ever, and each is told why."""
+    cfg = compose_unchecked(f"tracking.uri=sqlite:///{tmp_path}/mlflow.db", f"tracking.artifacts={tmp_path}/artifacts")
+    jobs = [CheckedJob("a", f"a-s{seed}", (f"seed={seed}",), f"identity {seed}", "structure", 1) for seed in (0, 1)]
+    parent, launched = SweepRun(cfg, None, "python train.py", jobs), []
+
+    def refuse(batch):
+        launched.append(len(batch))
+        raise OSError("sbatch: error: invalid partition")
+
+    failed = run_all(jobs, parent, 0, refuse)
+    parent.run.finish("FAILED")
+    assert launched == [2, 2, 2]
+    assert {name: str(error) for name, error in failed.items()} == dict.fromkeys(
+        ["a-s0", "a-s1"], "OSError: sbatch: error: invalid partition"
+    )
