@@ -43,11 +43,10 @@ class StudySweeper(LabSweeper):
         from vae_lab.sweep.multirun import multirun
 
         try:
-            given = self.values_by_key(arguments)
+            return multirun(self.config, self.values_by_key(arguments), **self.actions())
         except UsageError as error:
             print(error, file=sys.stderr)
             sys.exit(2)
-        return multirun(self.config, given, **self.actions())
 
     def values_by_key(self, arguments: list[str]) -> dict[str, Sequence[str]]:
         """The command line's overrides: by key, their values in Hydra's text.
@@ -64,6 +63,8 @@ class StudySweeper(LabSweeper):
                 given[key] = [override.get_value_element_as_str()]
             elif override.is_discrete_sweep():
                 given[key] = list(override.sweep_string_iterator())
+                if twice := [value for value in given[key] if given[key].count(value) > 1]:
+                    raise UsageError(f"{key} is given the value {twice[0]} twice; give it once")
             else:
                 raise UsageError(f"{override.input_line} has no list of values; use commas, choice(...) or range(...)")
         return given

@@ -7,11 +7,12 @@ python scripts/train.py experiment=quickstart
 
 import signal
 import sys
+from pathlib import Path
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
 
-from vae_lab.compose import CONF
+from vae_lab.compose import CONF, home
 from vae_lab.errors import UsageError
 from vae_lab.sweep.claim import Claimed
 from vae_lab.sweep.job import run_job
@@ -41,6 +42,11 @@ def main(cfg):
 
 if __name__ == "__main__":
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that a run that is told to stop is KILLED, not RUNNING
+    try:
+        Path(home()).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        print(f"VAE_LAB_HOME={home()} cannot be used ({error}); name a folder that can be written", file=sys.stderr)
+        sys.exit(2)
     try:
         main()
     except KeyboardInterrupt:

@@ -1,5 +1,6 @@
 """What is refused before any work, and how it is said."""
 
+import re
 import subprocess
 import sys
 import time
@@ -10,6 +11,7 @@ from hydra.errors import HydraException
 
 from vae_lab.compose import compose
 from vae_lab.errors import UsageError
+from vae_lab.sweep.overrides import check_overrides
 
 ILLEGAL = {
     "analytic_kl with a mixture": (
@@ -151,6 +153,11 @@ def test_illegal_configuration_is_refused_with_a_way_out(case):
     [
         (["optimizer.learning_rate=interval(1e-4,1e-3)"], "has no list of values; use commas"),
         (["seed=0,1", "seed=2"], "seed is given twice"),
+        (["seed=0,0"], "seed is given the value 0 twice"),
+        (
+            ["seed=0,1", "hydra/launcher=workers", "hydra.launcher.n_jobs=0"],
+            "hydra.launcher.n_jobs=0 must be at least 1",
+        ),
     ],
 )
 def test_sweeps_without_a_plan_are_refused(words, message, tmp_path):
@@ -164,6 +171,29 @@ def test_sweeps_without_a_plan_are_refused(words, message, tmp_path):
     )
     assert done.returncode == 2, done.stdout + done.stderr
     assert message in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["+prio=mixture"], "there is no setting prio, and nothing would read it; did you mean prior or posterior?"),
+        (["+prior.component=3"], "there is no setting prior.component"),
+        (["seed=1", "training.epochs=2", "seed=2"], "seed is given twice"),
+    ],
+)
+def test_overrides_that_nothing_would_read_are_refused(overrides, message):
+    """Hydra takes what has a plus, and of two values the last."""
+    with pytest.raises(UsageError, match=re.escape(message)):
+        check_overrides(overrides, compose(*overrides))
+
+
+def test_a_setting_of_a_library_class_may_be_added():
+    check_overrides(["+optimizer.weight_decay=0.1", "prior=mvn"], compose("+optimizer.weight_decay=0.1"))
+
+
+def test_a_part_without_its_file_is_refused():
+    with pytest.raises(UsageError, match=r"prior=mvn: its _target_ is in vae_lab.prior.student, and there is no such"):
+        compose("prior._target_=vae_lab.prior.student.Student")
 
 
 @pytest.mark.parametrize("override", ["prior=mixtur", "prior.component=3", "optimizer.learning_rat=1"])

@@ -281,6 +281,27 @@ def test_a_prior_is_added_as_the_readme_says(tmp_path):
         assert expected in done.stdout + done.stderr
 
 
+@pytest.mark.slow
+def test_the_plan_of_a_single_run_starts_nothing_and_the_run_says_where_it_is(tmp_path):
+    assert "0 done, 1 to do" in command(tmp_path, "train", *TINY, *QUICK, "sweep.plan=true")
+    printed = command(tmp_path, "train", *TINY, *QUICK)
+    run_id = re.search(r"^run: (\w+)$", printed, re.MULTILINE).group(1)
+    assert "mlflow ui" in printed
+    (found,) = store_in(tmp_path).client.search_runs([store_in(tmp_path).experiment_id])
+    assert (found.info.run_id, found.info.status) == (run_id, "FINISHED")
+    again = command(tmp_path, "train", *TINY, *QUICK)
+    assert "done before" in again
+    assert f"run: {run_id}" in again
+    planned = command(tmp_path, "train", *TINY, *QUICK, "sweep.plan=true")
+    assert run_id in planned
+    assert "1 done, 0 to do" in planned
+
+
+def test_a_home_that_cannot_be_used_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    assert "VAE_LAB_HOME" in command(tmp_path / "file", "train", code=2)
+
+
 def started(home, *words):
     """scripts/train.py, running."""
     return subprocess.Popen(

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from vae_lab.errors import UsageError
+from vae_lab.tracking.database import read_runs
 from vae_lab.tracking.records import children, fetch_artifact, read_run
 from vae_lab.tracking.run import TrackedRun
 from vae_lab.tracking.store import open_store
@@ -94,3 +95,8 @@ def test_frames_and_metrics_are_read_back_and_a_frame_is_there_once(store):
     assert [step for step, _ in found] == [2, 10]
     for (_, picture), frame in zip(found, [frames[1], frames[2]], strict=True):
         np.testing.assert_array_equal(picture, frame)
+
+
+def test_a_database_that_is_not_there_is_named(store, tmp_path):
+    with pytest.raises(UsageError, match=r"gone.db is not there: it was deleted"):
+        read_runs(tmp_path / "gone.db", "vae_lab.kind", "run")

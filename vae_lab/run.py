@@ -114,7 +114,7 @@ def log_weights(model: Any, record: TrackedRun) -> None:
         record.file(path, str(Path(WEIGHTS).parent))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class LoadedRun:
     """A run brought back: its configuration, data and trained model."""
 
@@ -123,6 +123,9 @@ class LoadedRun:
     dataset: Dataset
     pixels: Pixels
     program: Program
+
+    def __repr__(self) -> str:
+        return f"LoadedRun({self.record.run_id}, {self.record.name})"
 
     @property
     def model(self) -> Any:

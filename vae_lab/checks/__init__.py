@@ -4,6 +4,7 @@ What is legal follows from the `facts` that the options' YAML files state; tests
 """
 
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 from vae_lab.checks.facts import Config
@@ -19,6 +20,16 @@ from vae_lab.checks.sizes import check_evaluation, check_rows, check_sizes, chec
 from vae_lab.checks.values import check_choices, check_counts, check_keras_names, check_numbers, check_words
 from vae_lab.data.dataset import identity, load, source_of
 from vae_lab.errors import UsageError
+
+PARTS = ("encoder", "posterior", "decoder", "likelihood", "prior", "estimator")
+
+
+def check_targets(cfg: Config) -> None:
+    """An option's YAML names a class of the same package; its file must be there."""
+    for axis in PARTS:
+        module = cfg[axis]["_target_"].rpartition(".")[0]
+        if module.startswith("vae_lab.") and find_spec(module) is None:
+            raise UsageError(f"{axis}={cfg[axis].name}: its _target_ is in {module}, and there is no such file")
 
 
 def check_files(cfg: Config) -> None:
@@ -54,6 +65,7 @@ CHECKS: tuple[Callable[[Config], None], ...] = (
     check_rows,
     check_validation,
     check_evaluation,
+    check_targets,
     check_files,
 )
 

@@ -56,13 +56,23 @@ def headline(report: Report) -> str:
     """The study's outcome in a line."""
     judged: Sequence[Verdict] = report.judged
     if not report.verdicts:
-        return "The study states no expectation."
+        return f"No expectation is stated. {spread(report)}".strip()
     if not judged:
         return "The study states nothing that is judged by: its numbers are from memory."
     met = sum(verdict.state == MET for verdict in judged)
     waiting = sum(verdict.state not in (MET, MISSED, REFUSED) for verdict in judged)
     rest = f", {waiting} not complete" if waiting else ""
     return f"{met} of {len(judged)} expectations met{rest}."
+
+
+def spread(report: Report) -> str:
+    """The arms with the lowest and the highest mean of the study's metric."""
+    metric = report.study.metric
+    means = sorted((row.cells[metric].mean, row.arm) for row in report.table.rows if metric in row.cells)
+    if len(means) < 2:
+        return ""
+    (low, lowest), (high, highest) = means[0], means[-1]
+    return f"Mean {metric} goes from {number(low)} ({lowest}) to {number(high)} ({highest})."
 
 
 def run_link(report: Report, run: RunRecord) -> str:

@@ -11,6 +11,7 @@ from vae_lab.checks import check
 from vae_lab.compose import plain
 from vae_lab.errors import UsageError
 from vae_lab.identity import hashes_of, training_structure
+from vae_lab.sweep.overrides import check_overrides
 from vae_lab.sweep.plan import Job, plan
 
 
@@ -64,6 +65,7 @@ def checked_job(job: Job, compose: Callable[[Sequence[str]], Any]) -> CheckedJob
         cfg = compose(job.overrides)
     except HydraException as error:
         raise UsageError(str(error)) from None
+    check_overrides(job.overrides, cfg)
     check(cfg)
     content = plain(without_hydra(cfg))
     identity = hashes_of(content)["vae_lab.evaluation"]

@@ -1,6 +1,7 @@
 """One job, alone or of a sweep: what Hydra calls. It does what is missing, and nothing twice."""
 
 import json
+import logging
 import math
 import pickle
 import signal
@@ -17,9 +18,11 @@ from vae_lab.device import take_gpu
 from vae_lab.errors import Pruned, UsageError
 from vae_lab.identity import hashes_of
 from vae_lab.sweep.claim import Claim, Claimed, claims_folder
+from vae_lab.sweep.overrides import check_overrides
 from vae_lab.sweep.progress import Progress
 from vae_lab.sweep.pruning import reporting
-from vae_lab.tracking.records import RunRecord, failures_since, runs_tagged
+from vae_lab.sweep.screen import show_plan, show_run
+from vae_lab.tracking.records import RunRecord, failures_since, newest_finished, runs_tagged
 from vae_lab.tracking.run import is_worked_on
 from vae_lab.tracking.store import Store, open_store
 
@@ -68,9 +71,11 @@ def single_name(overrides: list[str], seed: int) -> str:
         entry for entry in overrides if not entry.startswith(("seed=", "sweep.", "hydra.", "tracking.", "data.dir"))
     ]
     told.sort(key=lambda entry: "." in entry.partition("=")[0])
-    while len("-".join(told)) > LONGEST_NAME:
-        told.pop()
-    return "-".join([*told, f"s{seed}"])
+    shown = list(told)
+    while len("-".join(shown)) > LONGEST_NAME:
+        shown.pop()
+    rest = [f"and {len(told) - len(shown)} more"] if len(shown) < len(told) else []
+    return "-".join([*shown, *rest, f"s{seed}"])
 
 
 def run_job(cfg: Any, overrides: list[str], choices: Mapping[str, str | None]) -> float:
@@ -84,6 +89,7 @@ def run_job(cfg: Any, overrides: list[str], choices: Mapping[str, str | None]) -
       Claimed: where another process works on the job.
       Skipped: where the sweep has failed too often, or the job has taken down its process too often.
     """
+    check_overrides(overrides, cfg)
     check(cfg)
     check_sweep(cfg)
     if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
@@ -91,21 +97,32 @@ def run_job(cfg: Any, overrides: list[str], choices: Mapping[str, str | None]) -
     tags = job_tags(cfg, overrides, choices) | hashes_of(compose.plain(cfg))
     name = cfg.sweep.run_name or single_name(overrides, cfg.seed)
     store = open_store(cfg.tracking.uri, cfg.tracking.experiment_name, cfg.tracking.artifacts)
+    if cfg.sweep.plan:  # a sweep shows its own, and starts no job
+        record = newest_finished(runs_tagged(store, "vae_lab.evaluation", tags["vae_lab.evaluation"]))
+        show_plan([(name, cfg.training.epochs, record)])
+        return math.nan
     progress = Progress(name, cfg.sweep.number, cfg.sweep.total, cfg.training.epochs, cfg.sweep.started)
     with Claim(claims_folder(cfg.tracking.uri, cfg.paths.outputs), tags["vae_lab.evaluation"]):
         known = runs_tagged(store, "vae_lab.evaluation", tags["vae_lab.evaluation"])
         if cfg.sweep.repeat == "missing" and (done := [record for record in known if record.status == "FINISHED"]):
             progress.done_before(done[-1].metrics)
+            if cfg.sweep.parent is None:
+                show_run(store, done[-1].run_id)
             return done[-1].metrics["test/elbo"]
         stop_after_failures(cfg, store)
         begun = None if cfg.sweep.repeat == "all" else unfinished(known, has_checkpoint(cfg, tags))
         tags["vae_lab.attempts"] = str(attempts(cfg, begun))
         progress.starts(begun is not None)
-        return work(cfg, name, tags, progress, begun, store)
+        value = work(cfg, name, tags, progress, begun, store)
+    if cfg.sweep.parent is None:
+        show_run(store, runs_tagged(store, "vae_lab.evaluation", tags["vae_lab.evaluation"])[-1].run_id)
+    return value
 
 
 def work(cfg: Any, name: str, tags: dict[str, str], progress: Progress, begun: RunRecord | None, store: Store) -> float:
     """Trains and evaluates, or only evaluates where the same training has finished."""
+    # TensorFlow warns of retracing where jobs of other structures call functions of the same name.
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
     if cfg.sweep.total > 1:
         take_gpu(claims_folder(cfg.tracking.uri, cfg.paths.outputs))
     from vae_lab.run import evaluate_again, run  # imports TensorFlow: not before the checks are over

@@ -47,6 +47,7 @@ def multirun(
     study = plain(config.study) if config.study is not None else None
     try:
         check_sweep(config)
+        check_workers(config)
         jobs = checked_plan(study, given, compose)
         print(f"{len(jobs)} jobs, all checked", flush=True)
         from vae_lab.sweep.parent import SweepRun, record_of  # imports the tracker: not before the checks are over
@@ -56,7 +57,7 @@ def multirun(
         store = open_store(config.tracking.uri, config.tracking.experiment_name, config.tracking.artifacts)
         records = [record_of(store, job) for job in jobs]
         if config.sweep.plan:
-            show_plan(jobs, records)
+            show_plan([(job.name, job.epochs, record) for job, record in zip(jobs, records, strict=True)])
             return
         experiment = given.get("experiment", [None])[0]
         name = Path(experiment).name if experiment else None
@@ -91,6 +92,13 @@ def multirun(
         for name, reason in failed.items():
             print(f"  {name}: {type(reason).__name__}: {' '.join(str(reason).split())[:200]}")
         sys.exit(1)
+
+
+def check_workers(config: Any) -> None:
+    """Raises UsageError where the launcher is asked for no number of workers."""
+    workers = config.hydra.launcher.get("n_jobs")
+    if workers is not None and (not isinstance(workers, int) or workers == 0 or workers < -1):
+        raise UsageError(f"hydra.launcher.n_jobs={workers} must be at least 1, or -1 for one worker a core")
 
 
 def report_of(parent: Any, folder: Path) -> Path:

@@ -11,6 +11,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from vae_lab.errors import UsageError
+
 IDS_A_QUERY = 500  # sqlite allows 999 values in old builds
 LARGEST = 1.7976931348623157e308  # what MLflow stores for infinity
 
@@ -24,7 +26,13 @@ ORDER BY start_time, run_uuid
 
 
 def connect(path: Path) -> sqlite3.Connection:
-    """Opens a database so that nothing can be written to it."""
+    """Opens a database so that nothing can be written to it.
+
+    Raises:
+      UsageError: when it is not there.
+    """
+    if not path.is_file():
+        raise UsageError(f"{path} is not there: it was deleted, or tracking.uri should name another place")
     return sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
 
 

@@ -1,0 +1,44 @@
+"""The command line's overrides: what Hydra lets pass and nothing would read."""
+
+import difflib
+from collections.abc import Iterable, Mapping
+from typing import Any, cast
+
+from omegaconf import OmegaConf
+
+from vae_lab.errors import UsageError
+
+# Settings that a library's class may take beside those its option lists.
+OPEN = ("optimizer.", "schedule.", "hydra.")
+
+
+def check_overrides(overrides: Iterable[str], cfg: Any) -> None:
+    """Refuses an added key that no part reads, and a key that is given twice.
+
+    Args:
+      overrides: key=value, as on the command line.
+      cfg: the configuration that they made.
+
+    Raises:
+      UsageError: naming the first such key, and the keys like it.
+    """
+    seen: set[str] = set()
+    for override in overrides:
+        key = override.partition("=")[0].lstrip("+~")
+        if key in seen:
+            raise UsageError(f"{key} is given twice; give it once")
+        seen.add(key)
+        if override.startswith("+") and not key.startswith(OPEN):
+            known = known_keys(cast(dict[str, Any], OmegaConf.to_container(cfg, resolve=False)))
+            like = difflib.get_close_matches(key, [other for other in known if other != key], n=3)
+            meant = f"; did you mean {' or '.join(like)}?" if like else ""
+            raise UsageError(f"{override}: there is no setting {key}, and nothing would read it{meant}")
+
+
+def known_keys(node: Mapping[str, Any], prefix: str = "") -> list[str]:
+    """The keys of a configuration, with dots, groups as well as settings."""
+    keys = []
+    for key, value in node.items():
+        keys.append(f"{prefix}{key}")
+        keys += known_keys(value, f"{prefix}{key}.") if isinstance(value, Mapping) else []
+    return keys
