@@ -91,7 +91,7 @@ class Spec:
 
 def specification(model: Model) -> Spec:
     """A model's layers, read from the harness's own configuration."""
-    cfg = compose.compose(*model.overrides)
+    cfg = compose.compose_unchecked(*model.overrides)  # the layers are known without the data
     image = tuple(cfg.data.facts.image_shape)
     if cfg.encoder.name == "conv":
         encoder = _stack(image, cfg.encoder, ["conv"] * len(cfg.encoder.filters), cfg.encoder.filters, last_relu=True)

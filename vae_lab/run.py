@@ -76,7 +76,9 @@ def evaluate_again(cfg: Any, name: str, tags: dict[str, str], trained: RunRecord
       cfg, name, tags: as of `run`.
       trained: the run whose weights are taken.
     """
-    store, tags = store_of(cfg), tags | hashes_of(compose.plain(cfg)) | {"vae_lab.trained_by": trained.run_id}
+    store, tags = store_of(cfg), tags | hashes_of(compose.plain(cfg))
+    # These weights may have been taken before: the run named is the one that trained them.
+    tags["vae_lab.trained_by"] = trained.tags.get("vae_lab.trained_by", trained.run_id)
     with TrackedRun(store, name, provenance() | tags, cfg.sweep.parent) as record:
         log_setting(cfg, record)
         dataset, pixels, program = prepared(cfg, record)

@@ -20,15 +20,18 @@ from vae_lab.checks.sizes import check_evaluation, check_rows, check_sizes, chec
 from vae_lab.checks.values import check_choices, check_counts, check_keras_names, check_numbers, check_words
 from vae_lab.data.dataset import identity, load, source_of
 from vae_lab.errors import UsageError
-
-PARTS = ("encoder", "posterior", "decoder", "likelihood", "prior", "estimator")
+from vae_lab.identity import AXES
 
 
 def check_targets(cfg: Config) -> None:
-    """An option's YAML names a class of the same package; its file must be there."""
-    for axis in PARTS:
+    """The file of the class that an option's YAML names must be there."""
+    for axis in AXES:
         module = cfg[axis]["_target_"].rpartition(".")[0]
-        if module.startswith("vae_lab.") and find_spec(module) is None:
+        try:
+            there = find_spec(module) is not None
+        except ModuleNotFoundError:  # nor is its folder
+            there = False
+        if not there:
             raise UsageError(f"{axis}={cfg[axis].name}: its _target_ is in {module}, and there is no such file")
 
 

@@ -51,18 +51,16 @@ def per_image_values(store: Store, metric: str, folder: Path) -> PerImage:
     return read_once
 
 
-def training_of(store: Store, run: RunRecord) -> RunRecord:
-    """The run that trained a run's weights: another one where these were only evaluated."""
-    return read_run(store, run.tags["vae_lab.trained_by"]) if "vae_lab.trained_by" in run.tags else run
+def trained_by(run: RunRecord) -> str:
+    """Id of the run that trained a run's weights: another one where these were only evaluated."""
+    return run.tags.get("vae_lab.trained_by", run.run_id)
 
 
 def curves_of(store: Store, metric: str, runs: StudyRuns) -> dict[str, dict[str, Curve]]:
     """The curves of val and running by arm; of an arm without a finished run, those of its running ones."""
     quantity = metric.partition("/")[2]
     quantity = quantity if quantity in BY_EPOCH else "elbo"
-    by_arm = {
-        arm: [training_of(store, run).run_id for run in by_seed.values()] for arm, by_seed in runs.counted.items()
-    }
+    by_arm = {arm: [trained_by(run) for run in by_seed.values()] for arm, by_seed in runs.counted.items()}
     for run in runs.running:
         arm = run.tags.get("vae_lab.arm", "default")
         if not runs.counted[arm]:
@@ -96,7 +94,10 @@ def sheets_of(store: Store, runs: StudyRuns, folder: Path) -> dict[str, dict[str
     for arm, by_seed in runs.counted.items():
         if by_seed:
             seed = min(shared or by_seed)
-            for kind, (epoch, path) in last_frames(store, training_of(store, by_seed[seed]), folder).items():
+            shown = by_seed[seed]
+            if trained_by(shown) != shown.run_id:
+                shown = read_run(store, trained_by(shown))
+            for kind, (epoch, path) in last_frames(store, shown, folder).items():
                 found.setdefault(kind, {})[arm] = (seed, epoch, path.read_bytes())
     return found
 

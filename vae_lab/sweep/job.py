@@ -16,7 +16,7 @@ from vae_lab.checkpoint import Checkpoints
 from vae_lab.checks import check
 from vae_lab.device import take_gpu
 from vae_lab.errors import Pruned, UsageError
-from vae_lab.identity import hashes_of
+from vae_lab.identity import AXES, hashes_of
 from vae_lab.sweep.claim import Claim, Claimed, claims_folder
 from vae_lab.sweep.overrides import check_overrides
 from vae_lab.sweep.progress import Progress
@@ -29,17 +29,6 @@ from vae_lab.tracking.store import Store, open_store
 LONGEST_NAME = 100
 # A job that took its process down this often (out of memory, most often) is not tried again in a sweep.
 MOST_ATTEMPTS = 3
-
-AXES = (
-    "data",
-    "binarization",
-    "encoder",
-    "posterior",
-    "decoder",
-    "likelihood",
-    "prior",
-    "estimator",
-)
 
 
 class Skipped(RuntimeError):

@@ -88,7 +88,9 @@ def multirun(
         if finished < len(jobs):
             print("The same command again does only what is missing.")
     if failed:
-        print(f"\n{len(failed)} of {len(jobs)} jobs failed (each has its traceback in MLflow, artifact error.txt):")
+        print(
+            f"\n{len(failed)} of {len(jobs)} jobs failed (one that had begun has its traceback in MLflow, error.txt):"
+        )
         for name, reason in failed.items():
             print(f"  {name}: {type(reason).__name__}: {' '.join(str(reason).split())[:200]}")
         sys.exit(1)

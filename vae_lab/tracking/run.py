@@ -27,7 +27,7 @@ HEARTBEAT_TAG, HOST_TAG, PROCESS_TAG = "vae_lab.heartbeat", "vae_lab.host", "vae
 PARAMS_A_CALL, METRICS_A_CALL = 100, 1000
 PARAM_LENGTH = 6000  # MLflow's limit; longer values are whole in config.yaml
 SECONDS_BETWEEN_TRIES = 5.0
-SECONDS_TO_BE_DEAD = 3600.0  # longer than the longest evaluation, in which there is no beat
+SECONDS_TO_BE_DEAD = 3600.0  # an evaluation, in which there is no beat, takes less
 
 # A metric's value at a step, as JSON can hold it: key, value, milliseconds since 1970, step.
 MetricRow = list[Any]
