@@ -28,8 +28,8 @@ test-services: $(SERVICES)  ## sweeps over Slurm, Ray and an MLflow server on Po
 	.venv-services/bin/python -m pytest -v -rs tests/services/sweeps.py tests/services/slurm.py \
 	  tests/services/outage.py
 
-correctness: $(ENV)  ## measure the table of the README's chapter on correctness anew
-	$(RUN) -m pytest --figures README.md tests/test_ppca.py tests/test_importance_toy.py tests/test_evaluation.py \
+correctness: $(ENV)  ## measure docs/correctness.md anew
+	$(RUN) -m pytest --figures docs/correctness.md tests/test_ppca.py tests/test_importance_toy.py tests/test_evaluation.py \
 	  tests/test_posterior.py tests/test_prior.py tests/test_likelihood.py
 
 benchmarks: $(ENV)  ## measure speed beside its peers into docs/benchmarks.md (10 minutes)

@@ -5,9 +5,9 @@ python scripts/reproduce.py quickstart
 python scripts/reproduce.py quickstart --write tracking.uri=sqlite:////path/mlflow.db
 
 --list shows every experiment with its question, its cost on two cores and how many of its jobs are finished. --write
-puts the results into docs/results/NAME.md. Words that say where and how, such as tracking.uri=, data.dir= or
-hydra/launcher=, go to scripts/train.py. Exit code: 0 where every judged row is met (or none is stated and all
-ran), 1 where one is missed or not run, 2 for a usage error.
+puts the results into docs/results/NAME.md, and a line into the README.md there. Words that say where and how, such as
+tracking.uri=, data.dir= or hydra/launcher=, go to scripts/train.py. Exit code: 0 where every judged row is met (or none
+is stated and all ran), 1 where one is missed or not run, 2 for a usage error.
 """
 
 import subprocess
@@ -90,12 +90,9 @@ def reproduce(name: str, settings: list[str], write: bool) -> int:
     print(f"\npage: {publish(found, Path(home()) / 'outputs' / 'reports' / name)}")
     show_report(found)
     if write:
-        from vae_lab.report.results import results_markdown
+        from vae_lab.report.results import write_results
 
-        path = SCRIPTS.parent / "docs" / "results" / f"{name}.md"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(results_markdown(found), encoding="utf-8")
-        print(f"results: {path}")
+        print(f"results: {write_results(found, SCRIPTS.parent / 'docs' / 'results')}")
     return 1 if code else exit_code(found)
 
 

@@ -55,6 +55,9 @@ def test_few_combinations_hold_every_legal_pair(legality):
     assert min(everything) >= 3
     refused = illegal_pairs(legal, illegal)
     assert (AXES.index("encoder"), "mlp", AXES.index("decoder"), "conv_spatial") in refused
+    for (one, a, other, b), why in refused.items():
+        assert f"{AXES[one]}={a}" in why, why
+        assert f"{AXES[other]}={b}" in why, why
 
 
 @pytest.mark.slow

@@ -18,7 +18,7 @@ from vae_lab.errors import UsageError
 from vae_lab.report.evidence import curves_of, sheets_of
 from vae_lab.report.export import export
 from vae_lab.report.gather import gather
-from vae_lab.report.results import results_markdown
+from vae_lab.report.results import results_markdown, write_results
 from vae_lab.report.runs import StudyRuns, find_runs
 from vae_lab.report.study import make_study
 from vae_lab.report.table import latex_text
@@ -245,6 +245,20 @@ def test_the_files_beside_the_page_hold_the_same_table(page, report):
     assert "| plain | -90.0000 | -89.9000 |" in text
     assert "missed by 1 so far" in text
     assert "c0ffee" in text
+
+
+def test_results_are_written_as_a_page_and_a_line_of_the_index(report, tmp_path):
+    index = tmp_path / "README.md"
+    index.write_text("# Results\n\n<!-- pages -->\nold\n<!-- end of pages -->\n\nThe end.\n")
+    for _ in range(2):
+        page = write_results(report, tmp_path)
+        assert page.read_text() == results_markdown(report)
+        text = index.read_text()
+        assert text.startswith("# Results\n\n")
+        assert text.endswith("\n\nThe end.\n")
+        assert "old" not in text
+        row = f"| [{page.stem}]({page.name}) | {report.study.question} | 1 of 3 expectations met, 2 not complete. |"
+        assert text.count(row) == 1
 
 
 def test_an_export_is_read_without_the_database(report, tmp_path):

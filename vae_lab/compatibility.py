@@ -85,12 +85,36 @@ def covering_set(legal: list[Combination], candidates: int = 200) -> list[Combin
 
 
 def illegal_pairs(legal: list[Combination], illegal: dict[Combination, str]) -> dict[Pair, str]:
-    """The pairs that occur in no legal combination, each with the reason of one illegal combination that holds it."""
+    """The pairs that occur in no legal combination, each with its reason.
+
+    Where no check speaks of both options, some axis has none of its options left by the two of them together: the
+    reason is then made of what each of the two refuses there.
+    """
     possible = set().union(*map(pairs_of, legal))
-    found: dict[Pair, str] = {}
+    direct: dict[Pair, str] = {}
+    refused: set[Pair] = set()
     for combination, why in illegal.items():
-        for one, a, other, b in sorted(pairs_of(combination) - possible):
-            named = f"{AXES[one]}={a}" in why and f"{AXES[other]}={b}" in why
-            if named or (one, a, other, b) not in found:
-                found[one, a, other, b] = why
-    return found
+        for pair in pairs_of(combination) - possible:
+            one, a, other, b = pair
+            refused.add(pair)
+            if f"{AXES[one]}={a}" in why and f"{AXES[other]}={b}" in why:
+                direct.setdefault(pair, why)
+    return {pair: direct.get(pair) or _through_another_axis(pair, direct) for pair in sorted(refused)}
+
+
+def _through_another_axis(pair: Pair, direct: dict[Pair, str]) -> str:
+    """Why two options exclude each other of which no check speaks together: one example of what each refuses."""
+    one, a, other, b = pair
+    for axis in set(range(len(AXES))) - {one, other}:
+        examples: dict[int, str] = {}
+        for name in compose.option_names(AXES[axis]):
+            for place, option in ((one, a), (other, b)):
+                met = (place, option, axis, name) if place < axis else (axis, name, place, option)
+                if met in direct:
+                    examples.setdefault(place, direct[met])
+                    break
+            else:
+                break  # an option that goes with both
+        else:
+            return "\n".join(examples.values())
+    return "no combination over all axes holds both"

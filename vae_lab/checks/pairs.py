@@ -59,10 +59,11 @@ def check_pixels(cfg: Config) -> None:
 def check_kl(cfg: Config) -> None:
     closed_form = fact(cfg.posterior, "closed_form_kl_with", [])
     if fact(cfg.estimator, "needs_closed_form_kl") and cfg.prior.name not in closed_form:
+        others = f", or prior={' or prior='.join(closed_form)}" if closed_form else ""
         raise UsageError(
             f"estimator={cfg.estimator.name} needs KL(posterior, prior) in closed form, which "
-            f"posterior={cfg.posterior.name} does not have with prior={cfg.prior.name}.\n"
-            f"Use estimator=monte_carlo, or prior={' or prior='.join(closed_form) or '(none has one)'}."
+            f"posterior={cfg.posterior.name} does not have with {f'prior={cfg.prior.name}' if others else 'any prior'}.\n"
+            f"Use estimator=monte_carlo{others}."
         )
 
 

@@ -1,10 +1,14 @@
 """A study's results as a page of the documentation: what a reader needs to check it against their own run."""
 
+from pathlib import Path
+
 from vae_lab.report.gather import Report
 from vae_lab.report.page import headline, interval, number, origin, p_text
 from vae_lab.report.runs import COMMIT_TAG
 from vae_lab.report.table import markdown_table
 from vae_lab.report.write import verdicts_markdown
+
+INDEX_BEGIN, INDEX_END = "<!-- pages -->\n", "<!-- end of pages -->\n"
 
 
 def results_markdown(report: Report) -> str:
@@ -29,6 +33,28 @@ def results_markdown(report: Report) -> str:
     if report.runs.aside:
         parts += ["## Not in the numbers\n", aside_markdown(report)]
     return "\n".join(parts)
+
+
+def write_results(report: Report, folder: Path) -> Path:
+    """Writes the study's page into a folder, and the table of all pages there into its README.md; returns the page."""
+    folder.mkdir(parents=True, exist_ok=True)
+    page = folder / f"{report.study.name}.md"
+    page.write_text(results_markdown(report), encoding="utf-8")
+    index = folder / "README.md"
+    before, begin, rest = (index.read_text(encoding="utf-8") if index.exists() else "").partition(INDEX_BEGIN)
+    after = rest.partition(INDEX_END)[2]
+    index.write_text(f"{before}{begin or INDEX_BEGIN}{index_markdown(folder)}{INDEX_END}{after}", encoding="utf-8")
+    return page
+
+
+def index_markdown(folder: Path) -> str:
+    """The pages of a folder: name, question and outcome of each, as its first lines have them."""
+    rows = []
+    for page in sorted(folder.glob("*.md")):
+        if page.name != "README.md":
+            _, question, _, outcome, *_ = page.read_text(encoding="utf-8").split("\n\n")
+            rows.append([f"[{page.stem}]({page.name})", question.strip(), outcome.strip()])
+    return markdown_table(["study", "question", "outcome"], rows)
 
 
 def differences_markdown(report: Report) -> str:

@@ -188,6 +188,10 @@ def doubts(counted: dict[str, dict[int, RunRecord]]) -> list[str]:
                 f"{len(other)} of {len(runs)} runs {have} another {what} ({names}) than the newest "
                 f"({newest.tags.get(tag, 'none')[:40]}): {listed}"
             )
+    if evaluated := sum("vae_lab.trained_by" in run.tags for run in runs):
+        notes.append(
+            f"{evaluated} of {len(runs)} runs evaluate weights that other runs trained, whose time is not counted here"
+        )
     if dirty := sum(run.tags.get("git.dirty") == "true" for run in runs):
         notes.append(f"{dirty} of {len(runs)} runs are of a checkout with changes that no commit holds")
     return notes

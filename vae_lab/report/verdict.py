@@ -21,6 +21,7 @@ class Verdict:
       state: met, missed, not run, incomplete (some planned seeds are missing), refused or not judged.
       got: over the seeds at hand; None where there are none.
       missed_by: how far `got` lies outside the bounds; 0 inside.
+      undecided: whether its 95% interval over seeds holds a bound, so that more seeds may turn the state.
       why: what else there is to say.
     """
 
@@ -28,6 +29,7 @@ class Verdict:
     state: str
     got: Summary | None = None
     missed_by: float = 0.0
+    undecided: bool = False
     why: str = ""
 
     @property
@@ -42,7 +44,9 @@ class Verdict:
             return f"incomplete ({inside} so far)"
         if self.state == BESIDE:
             return f"not judged, from memory{f' ({inside})' if inside else ''}"
-        return inside if self.state in (MET, MISSED) else self.state
+        if self.state in (MET, MISSED):
+            return inside + ", undecided" * self.undecided
+        return self.state
 
 
 def judge(claim: Claim, runs: Runs, planned: Mapping[str, set[int]]) -> Verdict:
@@ -75,13 +79,8 @@ def judge(claim: Claim, runs: Runs, planned: Mapping[str, set[int]]) -> Verdict:
     if missing:
         state = INCOMPLETE
     notes = [f"no finished run of seed {', '.join(map(str, missing))}"] if missing else []
-    if note := open_question(claim, got):
-        notes.append(note)
-    return Verdict(claim, state if claim.judged else BESIDE, got, missed_by, "; ".join(notes))
-
-
-def open_question(claim: Claim, got: Summary) -> str:
-    """Says so where the mean lies on one side of a bound and its 95% interval on both."""
-    if not any(bound is not None and got.low < bound < got.high for bound in (claim.low, claim.high)):
-        return ""
-    return f"the 95% interval over {got.size} seeds, {got.low:.3g} to {got.high:.3g}, holds a bound: more seeds decide"
+    held = [bound for bound in (claim.low, claim.high) if bound is not None and got.low < bound < got.high]
+    if held:
+        inside = f"{got.low:.3g} to {got.high:.3g}, which holds {' and '.join(f'{bound:g}' for bound in held)}"
+        notes.append(f"95% interval over {got.size} seeds {inside}: more seeds decide")
+    return Verdict(claim, state if claim.judged else BESIDE, got, missed_by, bool(held), "; ".join(notes))
