@@ -13,8 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
+from vae_lab.report.gather import gather
 from vae_lab.report.study import Study, make_study
-from vae_lab.report.write import write_report
+from vae_lab.report.write import files, write_files
 from vae_lab.tracking.database import read_runs
 from vae_lab.tracking.store import Store, database_path, open_store
 
@@ -72,7 +73,7 @@ def report_time(arms: int = 20, seeds: int = 50, epochs: int = 100, images: int 
         began = time.perf_counter()
         found = read_runs(folder / "mlflow.db", "vae_lab.experiment", NAME)
         read = time.perf_counter()
-        page = write_report(store, study, folder / "report")
+        page = write_files(files(gather(store, study)), folder / "report")
         ended = time.perf_counter()
         return {
             "runs": len(found),

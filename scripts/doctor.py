@@ -28,7 +28,8 @@ def main(arguments: list[str]) -> int:
     cfg = compose_unchecked()
     uri = given.get("tracking.uri", cfg.tracking.uri)
     try:
-        store = open_store(uri, given.get("tracking.experiment_name", cfg.tracking.experiment_name))
+        name = given.get("tracking.experiment_name", cfg.tracking.experiment_name)
+        store = open_store(uri, name, existing=True)
     except UsageError as error:
         print(error, file=sys.stderr)
         return 2

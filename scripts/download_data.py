@@ -54,7 +54,7 @@ def main(arguments: list[str]) -> int:
     """Returns 2 when something cannot be had."""
     names = [argument for argument in arguments if "=" not in argument]
     given = dict(argument.partition("=")[::2] for argument in arguments if "=" in argument)
-    if not names or set(given) > {"dir"}:
+    if not names or set(given) - {"dir"} or any(name.startswith("-") for name in names):
         print(USAGE)
         return 2
     try:

@@ -24,7 +24,7 @@ OPTIONS = {"--list", "--write"}
 
 def main(arguments: list[str]) -> int:
     """Lists or reproduces."""
-    from vae_lab.report.study import PLACES
+    from vae_lab.identity import PLACES
 
     options = {word for word in arguments if word.startswith("--")}
     settings = [word for word in arguments if "=" in word and word not in options]
@@ -84,9 +84,10 @@ def reproduce(name: str, settings: list[str], write: bool) -> int:
     study = read_experiment(name).study
     command = [sys.executable, str(SCRIPTS / "train.py"), f"experiment={name}", *settings]
     code = subprocess.run(command, check=False).returncode
-    if code not in (0, 1):
+    store = opened(settings) if code in (0, 1) else None
+    if store is None:
         return code
-    found = gather(opened(settings), study)
+    found = gather(store, study)
     print(f"\npage: {publish(found, Path(home()) / 'outputs' / 'reports' / name)}")
     show_report(found)
     if write:

@@ -28,8 +28,15 @@ def main(arguments: list[str]) -> int:
     tracking = compose_unchecked().tracking
     metric = given.get("metric", "test/elbo")
     try:
+        pause = float(given.get("every", "3"))
+    except ValueError:
+        print(f"every={given['every']} must be a number of seconds", file=sys.stderr)
+        return 2
+    try:
         store = open_store(
-            given.get("tracking.uri", tracking.uri), given.get("tracking.experiment_name", tracking.experiment_name)
+            given.get("tracking.uri", tracking.uri),
+            given.get("tracking.experiment_name", tracking.experiment_name),
+            existing=True,
         )
         sweep = given.get("sweep") or newest_sweep(store)
         now = standing(store, sweep)
@@ -38,7 +45,7 @@ def main(arguments: list[str]) -> int:
             return 0
         with Live(page(now, metric), console=console(), auto_refresh=False) as screen:
             while not is_over(now):
-                time.sleep(float(given.get("every", "3")))
+                time.sleep(pause)
                 now = standing(store, sweep)
                 screen.update(page(now, metric), refresh=True)
     except UsageError as error:

@@ -135,6 +135,12 @@ ILLEGAL = {
     "patience that is no number": (["training.early_stopping.patience=x"], "early_stopping.patience=x must be a whole"),
     "data folder that is none": (["data=mnist", "data.dir=/nowhere"], "data.dir=/nowhere is not a folder"),
     "experiment without a name": (["tracking.experiment_name="], "tracking.experiment_name is empty"),
+    "checkpoints at no time": (["training.checkpoint_seconds=null"], "training.checkpoint_seconds=null must be a num"),
+    "seed beyond 32 bits": (["evaluation.seed=3000000000"], "evaluation.seed=3000000000 must be below 2^31"),
+    "more factors than stages": (
+        ["schedule=piecewise", "schedule.epochs=[5]"],
+        "schedule.epochs=[5] must rise, and schedule.factors=[1.0, 0.3, 0.1] must have one more",
+    ),
     "hidden without units": (["encoder.hidden=[0]"], "encoder.hidden=[0] must be a list of whole numbers"),
 }
 
@@ -154,6 +160,7 @@ def test_illegal_configuration_is_refused_with_a_way_out(case):
         (["optimizer.learning_rate=interval(1e-4,1e-3)"], "has no list of values; use commas"),
         (["seed=0,1", "seed=2"], "seed is given twice"),
         (["seed=0,0"], "seed is given the value 0 twice"),
+        (["experiment=quickstart,gaussian_toy"], "experiment=quickstart,gaussian_toy: a sweep is of one study"),
         (
             ["seed=0,1", "hydra/launcher=workers", "hydra.launcher.n_jobs=0"],
             "hydra.launcher.n_jobs=0 must be at least 1",

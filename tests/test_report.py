@@ -22,7 +22,7 @@ from vae_lab.report.results import results_markdown, write_results
 from vae_lab.report.runs import StudyRuns, find_runs
 from vae_lab.report.study import make_study
 from vae_lab.report.table import latex_text
-from vae_lab.report.write import write_report
+from vae_lab.report.write import files, write_files
 from vae_lab.tracking.artifacts import artifact
 from vae_lab.tracking.records import metric_history, read_run, runs_with_tag
 from vae_lab.tracking.run import TrackedRun
@@ -83,7 +83,9 @@ def ids(store):
     """One sweep as it should be, and what else happens to a study."""
     parent = TrackedRun(store, NAME, {"vae_lab.kind": "sweep", "vae_lab.command": "python train.py"})
     jobs = [
-        {"arm": arm, "overrides": [*ARMS[arm], "experiment=toy", f"seed={seed}"]} for arm in ARMS for seed in (0, 1)
+        {"arm": arm, "overrides": [*ARMS[arm], "experiment=toy", f"seed={seed}"], "evaluation": f"{arm} {seed}"}
+        for arm in ARMS
+        for seed in (0, 1)
     ]
     parent.text(json.dumps(jobs), "plan.json")
     found = {"parent": parent.run_id}
@@ -213,7 +215,7 @@ def test_artifacts_come_from_a_server_too(store, ids, tmp_path):
 
 @pytest.fixture(scope="module")
 def page(store, ids, study, tmp_path_factory):
-    return write_report(store, study, tmp_path_factory.mktemp("report"))
+    return write_files(files(gather(store, study)), tmp_path_factory.mktemp("report"))
 
 
 def test_the_page_holds_everything_and_asks_for_nothing(page, ids):
@@ -245,6 +247,26 @@ def test_the_files_beside_the_page_hold_the_same_table(page, report):
     assert "| plain | -90.0000 | -89.9000 |" in text
     assert "missed by 1 so far" in text
     assert "c0ffee" in text
+
+
+def test_a_planned_job_that_another_sweep_has_done_counts(study, tmp_path):
+    """A sweep does not do it again, whatever that other sweep calls it."""
+    store = open_store(f"sqlite:///{tmp_path}/mlflow.db", "tests", str(tmp_path / "artifacts"))
+    tags = {"vae_lab.arm": "another study's", "vae_lab.overrides": '["latent_size=9"]', "vae_lab.evaluation": "same"}
+    done = log_run(store, None, "plain", 0, tags=tags)
+    jobs = [
+        {"arm": "plain", "overrides": [*ARMS["plain"], "experiment=toy", "seed=0"], "evaluation": "same"},
+        {"arm": "plain", "overrides": [*ARMS["plain"], "experiment=toy", "seed=1", "short=true"], "evaluation": "same"},
+    ]
+    parent = TrackedRun(store, NAME, {"vae_lab.kind": "sweep"})
+    parent.text(json.dumps(jobs), "plan.json")
+    parent.finish("FINISHED")
+    for sweep in (None, parent.run_id):
+        runs = find_runs(store, study, sweep)
+        assert {arm: [run.run_id for run in found.values()] for arm, found in runs.counted.items()} == {
+            "plain": [done], "mixed <b>": [], "cut": []
+        }  # fmt: skip
+        assert ("plain", 0) not in {(one.arm, one.seed) for one in runs.aside}
 
 
 def test_results_are_written_as_a_page_and_a_line_of_the_index(report, tmp_path):

@@ -11,12 +11,13 @@ import numpy as np
 import pytest
 
 from vae_lab.checkpoint import KEPT, Checkpoints
-from vae_lab.compose import compose
+from vae_lab.compose import compose, plain
+from vae_lab.identity import hashes_of
 from vae_lab.interrupts import Interrupts
 from vae_lab.run import run, store_of
 from vae_lab.sweep.claim import Claim, Claimed
-from vae_lab.sweep.job import run_job
-from vae_lab.sweep.tidy import close_dead_runs
+from vae_lab.sweep.job import job_tags, run_job
+from vae_lab.sweep.tidy import close_dead_runs, close_if_running
 from vae_lab.tracking.records import read_run
 from vae_lab.tracking.run import TrackedRun
 from vae_lab.tracking.store import open_store
@@ -222,8 +223,19 @@ def test_a_finished_job_is_not_done_again_and_another_evaluation_trains_nothing(
     assert evaluated[0].data.metrics["test/elbo"] == first
     assert evaluated[0].data.metrics["test/log_likelihood"] != trained.data.metrics["test/log_likelihood"]
     assert "running/elbo" not in evaluated[0].data.metrics
+
+    # A third evaluation takes the weights of the run that trained them, also inside a run that was cut off.
+    third = compose(*settings, "evaluation.importance_samples=7")
+    cut = TrackedRun(store, "cut", job_tags(third, [], {}) | hashes_of(plain(third)))
+    cut.finish("KILLED")
+    run_job(third, [], {})
+    again = store.client.get_run(cut.run_id)
+    assert again.info.status == "FINISHED"
+    assert again.data.tags["vae_lab.trained_by"] == trained.info.run_id
+    assert again.data.metrics["test/elbo"] == first
+    assert "running/elbo" not in again.data.metrics
     run_job(compose(*settings, "sweep.repeat=all"), [], {})
-    assert len(store.client.search_runs([store.experiment_id])) == 3
+    assert len(store.client.search_runs([store.experiment_id])) == 4
 
 
 def test_dead_runs_are_closed_and_living_ones_are_not(own_home, tmp_path):
@@ -249,6 +261,43 @@ def test_dead_runs_are_closed_and_living_ones_are_not(own_home, tmp_path):
     assert statuses == {"dead": "KILLED", "alive": "RUNNING", "elsewhere": "RUNNING", "gone": "KILLED"}
     elsewhere.tag({"vae_lab.heartbeat": str(int(time.time()) - 3600)})
     assert [record.name for record in close_dead_runs(store, tmp_path)] == ["alive", "elsewhere"]
+
+
+def test_a_run_that_has_ended_since_it_was_listed_is_left_as_it_is(own_home):
+    store = store_of(compose("tracking.experiment_name=ended"))
+    tracked = TrackedRun(store, "ended", {"vae_lab.kind": "run"})
+    listed = read_run(store, tracked.run_id)
+    tracked.finish("FINISHED")
+    assert listed.status == "RUNNING"
+    assert not close_if_running(store, listed)
+    assert read_run(store, tracked.run_id).status == "FINISHED"
+
+
+def test_a_run_is_finished_only_when_all_of_it_is_there(own_home, monkeypatch):
+    store = store_of(compose("tracking.experiment_name=order"))
+    with TrackedRun(store, "order", {}) as tracked:
+        calls = []
+        for name in ("log_batch", "log_artifact", "set_terminated"):
+            real = getattr(store.client, name)
+            monkeypatch.setattr(
+                store.client, name, lambda *a, real=real, name=name, **k: (calls.append(name), real(*a, **k))
+            )
+        tracked.metrics({"test/elbo": -1.0}, 1)
+        tracked._away = True  # as while the server does not answer
+        tracked.text("late", "late.txt")
+        assert not tracked.delivered
+        assert calls == []
+    assert tracked.delivered
+    assert calls == ["log_artifact", "log_batch", "set_terminated"]
+
+
+def test_a_run_that_goes_on_has_no_error_any_more(own_home):
+    store = store_of(compose("tracking.experiment_name=error"))
+    with pytest.raises(KeyboardInterrupt), TrackedRun(store, "cut", {}) as tracked:
+        raise KeyboardInterrupt
+    assert "KeyboardInterrupt" in read_run(store, tracked.run_id).tags["vae_lab.error"]
+    with TrackedRun(store, "cut", {}, run_id=tracked.run_id):
+        assert "vae_lab.error" not in read_run(store, tracked.run_id).tags
 
 
 def test_a_row_that_is_sent_twice_is_there_once(own_home):

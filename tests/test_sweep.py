@@ -2,6 +2,7 @@
 
 import math
 import os
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -17,6 +18,8 @@ from vae_lab.sweep.multirun import run_all
 from vae_lab.sweep.parent import SweepRun
 from vae_lab.sweep.plan import plan, to_override
 from vae_lab.sweep.progress import Progress, duration
+from vae_lab.tracking.run import TrackedRun
+from vae_lab.tracking.store import open_store
 
 STUDY = {
     "question": "which?",
@@ -233,11 +236,26 @@ def test_each_worker_takes_a_gpu_of_its_own(tmp_path, monkeypatch):
     assert device.gpus() == []
 
 
+def test_where_all_is_repeated_only_runs_of_this_start_count(tmp_path):
+    """Else a worker that dies would seem to have done what last week's run has."""
+    places = (f"tracking.uri=sqlite:///{tmp_path}/mlflow.db", f"tracking.artifacts={tmp_path}/artifacts")
+    jobs = [CheckedJob("a", "a-s0", ("seed=0",), "identity", "structure", 1)]
+    cfg = compose_unchecked(*places)
+    store = open_store(cfg.tracking.uri, cfg.tracking.experiment_name, cfg.tracking.artifacts)
+    before = TrackedRun(store, "a-s0", {"vae_lab.evaluation": "identity"})
+    before.finish("FINISHED")
+    began = int(time.time()) + 1
+    for settings, counted in (((), [before.run_id]), (("sweep.repeat=all",), [])):
+        parent = SweepRun(compose_unchecked(*places, *settings), None, "python train.py", jobs, began)
+        parent.run.finish("KILLED")
+        assert [record.run_id for record in parent.records()] == counted
+
+
 def test_a_launcher_that_cannot_start_a_job_is_given_up_after_three_tries(tmp_path):
     """As where sbatch refuses: no job is tried for ever, and each is told why."""
     cfg = compose_unchecked(f"tracking.uri=sqlite:///{tmp_path}/mlflow.db", f"tracking.artifacts={tmp_path}/artifacts")
     jobs = [CheckedJob("a", f"a-s{seed}", (f"seed={seed}",), f"identity {seed}", "structure", 1) for seed in (0, 1)]
-    parent, launched = SweepRun(cfg, None, "python train.py", jobs), []
+    parent, launched = SweepRun(cfg, None, "python train.py", jobs, 0), []
 
     def refuse(batch):
         launched.append(len(batch))

@@ -10,11 +10,29 @@ from vae_lab.device import gpus
 # Raise it by one whenever a change of the code changes results.
 NUMERICS_VERSION = 3
 
+# Keys, or how they begin, that say where and how fast, not what: a run is the same with or without them.
+PLACES = (
+    "hydra",
+    "sweep.",
+    "tracking",
+    "paths.",
+    "data.dir",
+    "data.path",
+    "training.checkpoint_seconds",
+    "evaluation.batch_size",
+    "evaluation.images_every",
+    "evaluation.pictures",
+)
+
 AXES = ("data", "binarization", "encoder", "posterior", "decoder", "likelihood", "prior", "estimator")
 
 
 def _plain(option: dict[str, Any], *left_out: str) -> dict[str, Any]:
     return {key: value for key, value in option.items() if key not in ("facts", "dir", "path", *left_out)}
+
+
+def _without_places(node: str, settings: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in settings.items() if f"{node}.{key}" not in PLACES}
 
 
 def _digest(content: Any) -> str:
@@ -33,7 +51,7 @@ def training_content(cfg: dict[str, Any]) -> dict[str, Any]:
     """What a trained run depends on but for its data's values, from a resolved plain configuration."""
     content: dict[str, Any] = {axis: _plain(cfg[axis]) for axis in AXES}
     content |= {"optimizer": cfg["optimizer"], "schedule": cfg["schedule"]}
-    content |= {"training": _plain(cfg["training"], "jit", "checkpoint_seconds"), "jit": resolve_jit(cfg)}
+    content |= {"training": _plain(_without_places("training", cfg["training"]), "jit"), "jit": resolve_jit(cfg)}
     if cfg["training"]["select"] == "best" or cfg["training"]["early_stopping"]["patience"] is not None:
         content["validation"] = {key: cfg["evaluation"][key] for key in ("seed", "samples")}
     return content | {"latent_size": cfg["latent_size"], "seed": cfg["seed"]}
@@ -50,7 +68,7 @@ def hashes_of(cfg: dict[str, Any]) -> dict[str, str]:
     """
     data = {"data_sha256": data_identity(cfg["data"]), "numerics_version": NUMERICS_VERSION}
     training = training_content(cfg) | data
-    evaluation = training | {"evaluation": _plain(cfg["evaluation"], "batch_size", "images_every", "pictures")}
+    evaluation = training | {"evaluation": _without_places("evaluation", cfg["evaluation"])}
     group = {key: value for key, value in training.items() if key != "seed"}
     return {
         "vae_lab.training": _digest(training),

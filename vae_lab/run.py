@@ -55,7 +55,8 @@ def run(
                 state.metrics = conclude(cfg, program, dataset, pixels, record, state.selected)
                 log_weights(program.model, record)
                 record.tag({"vae_lab.epoch": str(state.selected)})
-                state.save(checkpoints, program, record)
+                if record.delivered:  # else it concludes anew when it goes on
+                    state.save(checkpoints, program, record)
         except Pruned:
             checkpoints.clear()
             record.tag({"vae_lab.pruned": "true"})
@@ -69,23 +70,31 @@ def run(
     return state.metrics
 
 
-def evaluate_again(cfg: Any, name: str, tags: dict[str, str], trained: RunRecord) -> dict[str, float]:
+def evaluate_again(
+    cfg: Any, name: str, tags: dict[str, str], trained: RunRecord, run_id: str | None = None
+) -> dict[str, float]:
     """Evaluates the weights of a finished run of the same training, as a run of its own.
 
     Args:
       cfg, name, tags: as of `run`.
       trained: the run whose weights are taken.
+      run_id: an evaluation that was cut off, to do anew inside the same run.
     """
     store, tags = store_of(cfg), tags | hashes_of(compose.plain(cfg))
     # These weights may have been taken before: the run named is the one that trained them.
     tags["vae_lab.trained_by"] = trained.tags.get("vae_lab.trained_by", trained.run_id)
-    with TrackedRun(store, name, provenance() | tags, cfg.sweep.parent) as record:
-        log_setting(cfg, record)
-        dataset, pixels, program = prepared(cfg, record)
-        with tempfile.TemporaryDirectory() as folder:
-            program.model.load_weights(fetch_artifact(store, trained.run_id, WEIGHTS, folder))
-        metrics = conclude(cfg, program, dataset, pixels, record, int(trained.tags["vae_lab.epoch"]))
-        log_weights(program.model, record)
+    tags["vae_lab.epoch"] = trained.tags["vae_lab.epoch"]
+    with TrackedRun(store, name, provenance() | tags, cfg.sweep.parent, run_id) as record:
+        try:
+            log_setting(cfg, record)
+            dataset, pixels, program = prepared(cfg, record)
+            with tempfile.TemporaryDirectory() as folder:
+                program.model.load_weights(fetch_artifact(store, trained.run_id, WEIGHTS, folder))
+            metrics = conclude(cfg, program, dataset, pixels, record, int(tags["vae_lab.epoch"]))
+            log_weights(program.model, record)
+        except BaseException:
+            record.waiting.clear()  # the next attempt takes them anew, at other times
+            raise
     return metrics
 
 

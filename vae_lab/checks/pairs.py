@@ -60,9 +60,10 @@ def check_kl(cfg: Config) -> None:
     closed_form = fact(cfg.posterior, "closed_form_kl_with", [])
     if fact(cfg.estimator, "needs_closed_form_kl") and cfg.prior.name not in closed_form:
         others = f", or prior={' or prior='.join(closed_form)}" if closed_form else ""
+        partner = f"prior={cfg.prior.name}" if closed_form else "any prior"
         raise UsageError(
             f"estimator={cfg.estimator.name} needs KL(posterior, prior) in closed form, which "
-            f"posterior={cfg.posterior.name} does not have with {f'prior={cfg.prior.name}' if others else 'any prior'}.\n"
+            f"posterior={cfg.posterior.name} does not have with {partner}.\n"
             f"Use estimator=monte_carlo{others}."
         )
 

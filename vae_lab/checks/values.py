@@ -68,6 +68,7 @@ def check_counts(cfg: Config) -> None:
         "evaluation.images_every": 0,
         "evaluation.latent_images": 0,
         "evaluation.gradient_draws": 0,
+        "evaluation.seed": 0,
         "data.validation_size": 0,
         "data.split_seed": 0,
         "training.early_stopping.patience": 0,
@@ -80,7 +81,7 @@ def check_counts(cfg: Config) -> None:
                 continue
             if not isinstance(value, int) or isinstance(value, bool) or value < least:
                 raise UsageError(f"{key}={_shown(value)} must be a whole number of at least {least}")
-    for key in ("seed", "data.split_seed"):
+    for key in ("seed", "data.split_seed", "evaluation.seed"):
         for value in _set(cfg, key):
             if value is not None and value >= 2**31:
                 raise UsageError(f"{key}={value} must be below 2^31")
@@ -112,7 +113,7 @@ def check_numbers(cfg: Config) -> None:
             if not (isinstance(value, int | float) and 0 < value < math.inf):
                 raise UsageError(f"{key}={_shown(value)} must be a number above 0")
     at_least_zero = ("estimator.beta", "estimator.warmup_epochs", "estimator.free_bits")
-    for key in (*at_least_zero, "training.early_stopping.min_delta"):
+    for key in (*at_least_zero, "training.early_stopping.min_delta", "training.checkpoint_seconds"):
         for value in _set(cfg, key):
             if not (isinstance(value, int | float) and 0 <= value < math.inf):
                 raise UsageError(f"{key}={_shown(value)} must be a number of at least 0")
@@ -128,6 +129,15 @@ def check_numbers(cfg: Config) -> None:
             )
     if cfg.optimizer.get("clipnorm") and cfg.optimizer.get("global_clipnorm"):
         raise UsageError("optimizer.clipnorm and optimizer.global_clipnorm exclude each other; set one of them to null")
+    if (factors := cfg.schedule.get("factors")) is not None:
+        epochs = cfg.schedule.epochs
+        listed = all(isinstance(entry, Sequence) and not isinstance(entry, str) for entry in (epochs, factors))
+        if not (listed and all(isinstance(entry, int | float) for entry in [*epochs, *factors])):
+            raise UsageError("schedule.epochs and schedule.factors must be lists of numbers")
+        if len(factors) != len(epochs) + 1 or sorted(set(epochs)) != list(epochs):
+            raise UsageError(
+                f"schedule.epochs={_shown(epochs)} must rise, and schedule.factors={_shown(factors)} must have one more"
+            )
     if (ends := cfg.posterior.get("raw_scale_range")) is not None:
         listed = isinstance(ends, Sequence) and not isinstance(ends, str) and len(ends) == 2
         if not (listed and all(isinstance(end, int | float) for end in ends) and ends[0] < ends[1]):

@@ -52,10 +52,10 @@ def compare(runs: Runs, arm: str, reference: str, metric: str, per_image: PerIma
     if not seeds:
         return Comparison(arm, reference, "no finished run of the same seed has both" if a and b else "not run")
     if reasons := [reason for seed in seeds if (reason := why_not(a[seed], b[seed], metric))]:
-        return Comparison(arm, reference, f"not comparable by {metric}: other {reasons[0]}")
+        return Comparison(arm, reference, f"not comparable by {metric}: other {reasons[0]}", seeds)
     values = [[runs_of[seed].metrics[metric] for seed in seeds] for runs_of in (a, b)]
     if not np.isfinite(values).all():
-        return Comparison(arm, reference, f"a value of {metric} is not finite")
+        return Comparison(arm, reference, f"a value of {metric} is not finite", seeds)
     over_seeds = paired(*values)
     images = [mean_over_seeds([runs_of[seed] for seed in seeds], per_image) for runs_of in (a, b)]
     over_images = None

@@ -8,7 +8,7 @@ from vae_lab.errors import UsageError
 from vae_lab.report.evidence import BY_EPOCH, PER_IMAGE, SPLITS_BY_EPOCH
 from vae_lab.report.gather import Report
 from vae_lab.report.table import csv_table
-from vae_lab.report.write import write_files
+from vae_lab.report.write import files, write_files
 from vae_lab.tracking.artifacts import artifact
 from vae_lab.tracking.records import metric_history
 
@@ -51,7 +51,7 @@ def export(report: Report, target: Path) -> Path:
 
 def write_study(report: Report, folder: Path) -> None:
     """Writes the report's files, configurations, values by image and curves into a folder."""
-    write_files(report, folder)
+    write_files(files(report), folder)
     study = report.study
     text = READ_ME.format(
         name=study.name, line="=" * len(study.name), question=study.question or "", command=study.command

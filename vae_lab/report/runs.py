@@ -1,11 +1,16 @@
 """Which runs of the store a study's numbers are of, and what became of all the others."""
 
 import json
+import tempfile
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
 
-from vae_lab.report.study import PLACES, Study, settings_of
+from vae_lab.identity import PLACES
+from vae_lab.report.study import Study, seed_in, settings_of
+from vae_lab.tracking.artifacts import artifact
 from vae_lab.tracking.records import RunRecord, children, read_run, runs_with_tag
 from vae_lab.tracking.store import Store
 
@@ -77,7 +82,38 @@ def find_runs(store: Store, study: Study, sweep: str | None = None) -> StudyRuns
     offspring = [run for parent in sweeps for run in children(store, parent.run_id)]
     own = {run.run_id for run in offspring} if sweep is not None else None
     found = {run.run_id: run for run in [*tagged, *offspring] if run.tags.get("vae_lab.kind") != "sweep"}
-    return sort_runs(found.values(), study, sweeps, own)
+    sorted_runs = sort_runs(found.values(), study, sweeps, own)
+    others = runs_of_others(store, study, sorted_runs)
+    return sort_runs([*found.values(), *others], study, sweeps, own) if others else sorted_runs
+
+
+def runs_of_others(store: Store, study: Study, runs: StudyRuns) -> list[RunRecord]:
+    """Finished runs of other sweeps that are the same as planned jobs without one, under the jobs' arms.
+
+    A sweep does not do such jobs again; its plan holds their identities.
+    """
+    missing = {(arm, seed) for arm, seed in study.planned if seed not in runs.counted[arm]}
+    found = []
+    for sweep in reversed(runs.sweeps):
+        if not missing:
+            break
+        for job in read_plan(store, sweep):
+            arm, seed = job["arm"], seed_in(job["overrides"])
+            if (arm, seed) not in missing or settings_of(job["overrides"]) != study.arms[arm]:
+                continue
+            same = runs_with_tag(store, "vae_lab.evaluation", job["evaluation"])
+            if finished := [run for run in same if run.status == "FINISHED"]:
+                tags = {key: value for key, value in finished[-1].tags.items() if key != "vae_lab.overrides"}
+                found.append(replace(finished[-1], tags=tags | {"vae_lab.arm": arm}))
+                missing.remove((arm, seed))
+    return found
+
+
+def read_plan(store: Store, sweep: RunRecord) -> list[dict[str, Any]]:
+    """The jobs that a sweep planned: arm, overrides and identity of each; none of a search."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = artifact(store, sweep, "plan.json", Path(folder))
+        return [] if path is None else json.loads(path.read_text())
 
 
 def sort_runs(
@@ -103,11 +139,11 @@ def sort_runs(
             counted[arm][seed] = run
         elif own is None or run.run_id in own:
             aside.append(Aside(arm, seed, run, run.status, why or "has no seed"))
-            if run.status == "RUNNING" and arm in counted:
+            if run.status == "RUNNING" and other_settings(run, study) is None:
                 running.append(run)
+    begun = {(run.tags.get("vae_lab.arm", "default"), seed_of(run)) for run in running}
     for arm, seed in study.planned:
-        started_already = any((one.arm, one.seed) == (arm, seed) and one.state == "RUNNING" for one in aside)
-        if seed not in counted[arm] and not started_already:
+        if seed not in counted[arm] and (arm, seed) not in begun:
             aside.append(Aside(arm, seed, None, "missing", "no finished run"))
     aside.sort(key=lambda one: (list(study.arms).index(one.arm) if one.arm in study.arms else len(study.arms), one.arm))
     return StudyRuns(counted, running, aside, doubts(counted), sorted(sweeps, key=lambda run: run.started))

@@ -4,10 +4,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from vae_lab.identity import PLACES
 from vae_lab.report.claims import Claim, read_claims, study_metric
-
-# Overrides that say where and how fast, not what: a run is the same with or without them.
-PLACES = ("hydra", "sweep.", "tracking", "paths.", "data.dir", "evaluation.batch_size", "evaluation.images_every")
 
 
 @dataclass(frozen=True)
@@ -38,6 +36,11 @@ def settings_of(overrides: Iterable[str]) -> frozenset[str]:
     return frozenset(entry for entry in overrides if not entry.startswith(("seed=", *PLACES)))
 
 
+def seed_in(overrides: Iterable[str]) -> int:
+    """The seed that a job's overrides set."""
+    return int(next((entry.partition("=")[2] for entry in overrides if entry.startswith("seed=")), "0"))
+
+
 def make_study(
     name: str, content: Mapping[str, Any] | None, jobs: Iterable[tuple[str, Iterable[str]]], command: str
 ) -> Study:
@@ -47,8 +50,7 @@ def make_study(
     for arm, overrides in jobs:
         overrides = list(overrides)
         arms.setdefault(arm, settings_of(overrides))
-        seed = next((entry.partition("=")[2] for entry in overrides if entry.startswith("seed=")), "0")
-        planned.append((arm, int(seed)))
+        planned.append((arm, seed_in(overrides)))
     expected = read_claims(content) if content else ()
     question = (content or {}).get("question")
     return Study(name, question, study_metric(content), arms, tuple(planned), expected, command)

@@ -64,7 +64,7 @@ def judge(claim: Claim, runs: Runs, planned: Mapping[str, set[int]]) -> Verdict:
     else:
         arm, reference = claim.arms
         comparison = compare(runs, arm, reference, claim.metric, per_image=lambda run: None)
-        if comparison.refused and all(runs.get(arm) for arm in claim.arms):
+        if comparison.refused and comparison.seeds:
             return Verdict(claim, REFUSED if claim.judged else BESIDE, why=comparison.refused)
         seeds, values = set(comparison.seeds), list(comparison.each)
     if not values:

@@ -1,43 +1,24 @@
 """A report's files: the page, the tables, the list of runs."""
 
+import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from vae_lab.report.gather import Report, gather
+from vae_lab.report.gather import Report
 from vae_lab.report.page import number, page
 from vae_lab.report.runs import COMMIT_TAG, started
-from vae_lab.report.study import Study
 from vae_lab.report.table import csv_table, markdown_table
 from vae_lab.tracking.artifacts import log_folder
 from vae_lab.tracking.records import RunRecord
-from vae_lab.tracking.store import Store
 
 PAGE = "page.html"
 FINAL = ("test/", "train/", "perf/")
 
 
-def write_report(
-    store: Store, study: Study, folder: Path, sweep: str | None = None, reference: str | None = None
-) -> Path:
-    """Reports a study from its tracked runs, finished or not.
-
-    Args:
-      store: where the runs are.
-      study: what was planned, as `make_study` makes it.
-      folder: takes page.html, table.md, .csv and .tex, differences.csv, verdicts.md and runs.csv.
-      sweep: id of the parent run whose jobs are reported; None for all sweeps of the experiment.
-      reference: the arm that the others are compared with; None for the first.
-
-    Returns:
-      The page's path.
-    """
-    return write_files(gather(store, study, sweep, reference), folder)
-
-
-def write_files(report: Report, folder: Path) -> Path:
-    """Writes a gathered report's files and returns the page's path."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, text in {
+def files(report: Report) -> dict[str, str]:
+    """The texts of a report's files, by name."""
+    return {
         "table.md": report.table.markdown(),
         "table.csv": report.table.csv(),
         "table.tex": report.table.latex(),
@@ -45,17 +26,25 @@ def write_files(report: Report, folder: Path) -> Path:
         "verdicts.md": verdicts_markdown(report),
         "runs.csv": runs_csv(report),
         PAGE: page(report),
-    }.items():
+    }
+
+
+def write_files(texts: Mapping[str, str], folder: Path) -> Path:
+    """Writes a report's files into a folder and returns the page's path."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in texts.items():
         (folder / name).write_text(text, encoding="utf-8")
     return folder / PAGE
 
 
 def publish(report: Report, folder: Path) -> Path:
-    """Writes a gathered report's files, and copies them to the newest parent run as its artifact folder report/."""
-    path = write_files(report, folder)
+    """Writes a report's files, also to the newest parent run as its folder report/; returns the page's path."""
+    texts = files(report)
     if report.runs.sweeps:
-        log_folder(report.store, report.runs.sweeps[-1].run_id, folder, "report")
-    return path
+        with tempfile.TemporaryDirectory() as temporary:
+            write_files(texts, Path(temporary))
+            log_folder(report.store, report.runs.sweeps[-1].run_id, Path(temporary), "report")
+    return write_files(texts, folder)
 
 
 def verdicts_markdown(report: Report) -> str:

@@ -5,16 +5,13 @@ import re
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-from omegaconf import OmegaConf
 
 from vae_lab.compose import CONF, option_names, plain, read_option
 from vae_lab.errors import UsageError
 from vae_lab.report.study import Study, make_study
 from vae_lab.sweep.plan import plan
 from vae_lab.tracking.artifacts import artifact
-from vae_lab.tracking.records import children, read_run
+from vae_lab.tracking.records import read_run
 from vae_lab.tracking.store import Store
 
 COST = re.compile(r"^# *Cost: *(.*?)(?:\.(?= |$)|$)", re.MULTILINE)
@@ -63,10 +60,7 @@ def study_of_sweep(store: Store, run_id: str) -> Study:
         if path is None:
             raise UsageError(f"sweep={run_id} is not the parent run of a sweep; name one, or experiment=NAME")
         jobs = [(job["arm"], job["overrides"]) for job in json.loads(path.read_text())]
-        content: Any = None
-        for job in children(store, run_id):
-            if config := artifact(store, job, "config.yaml", Path(folder)):
-                content = plain(OmegaConf.create(config.read_text())).get("study")
-                break
+        content = artifact(store, parent, "study.json", Path(folder))
+        study = json.loads(content.read_text()) if content else None
     name = parent.tags.get("vae_lab.experiment", parent.name)
-    return make_study(name, content, jobs, parent.tags.get("vae_lab.command", ""))
+    return make_study(name, study, jobs, parent.tags.get("vae_lab.command", ""))

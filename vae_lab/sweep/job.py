@@ -118,11 +118,12 @@ def work(cfg: Any, name: str, tags: dict[str, str], progress: Progress, begun: R
 
     try:
         trained = runs_tagged(store, "vae_lab.training", tags["vae_lab.training"])
-        trained = [record for record in trained if record.status == "FINISHED" and cfg.sweep.repeat == "missing"]
-        if trained and begun is None:
-            metrics = evaluate_again(cfg, name, tags, trained[-1])
+        trained = [record for record in trained if record.status == "FINISHED" and "vae_lab.epoch" in record.tags]
+        run_id = begun.run_id if begun else None
+        if trained and cfg.sweep.repeat == "missing" and not (begun and has_checkpoint(cfg, tags)):
+            metrics = evaluate_again(cfg, name, tags, trained[-1], run_id)
         else:
-            metrics = run(cfg, name, tags, reporting(cfg, progress), begun.run_id if begun else None)
+            metrics = run(cfg, name, tags, reporting(cfg, progress), run_id)
     except Pruned:
         return math.nan
     except BaseException as error:

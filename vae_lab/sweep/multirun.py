@@ -46,6 +46,7 @@ def multirun(
     """
     study = plain(config.study) if config.study is not None else None
     try:
+        name = experiment_of(given)
         check_sweep(config)
         check_workers(config)
         jobs = checked_plan(study, given, compose)
@@ -59,9 +60,8 @@ def multirun(
         if config.sweep.plan:
             show_plan([(job.name, job.epochs, record) for job, record in zip(jobs, records, strict=True)])
             return
-        experiment = given.get("experiment", [None])[0]
-        name = Path(experiment).name if experiment else None
-        parent = SweepRun(config, name, shlex.join(["python", *sys.argv]), jobs)
+        began = int(time.time())
+        parent = SweepRun(config, name, shlex.join(["python", *sys.argv]), jobs, began)
     except UsageError as error:
         print(error, file=sys.stderr)
         sys.exit(2)
@@ -72,10 +72,9 @@ def multirun(
         left = [job for job, record in zip(jobs, records) if record is None or record.status != "FINISHED"]
     if len(left) < len(jobs):
         print(f"{len(jobs) - len(left)} of them are done already, {len(left)} to do", flush=True)
-    began = time.time()
     status, failed = "KILLED", {}
     try:
-        failed = run_all(left, parent, round(began), launch)
+        failed = run_all(left, parent, began, launch)
         status = "FAILED" if failed else "FINISHED"
     finally:
         close_dead_runs(store, claims_folder(config.tracking.uri, config.paths.outputs), parent.run.run_id)
@@ -86,7 +85,8 @@ def multirun(
         page = report_of(parent, Path(config.paths.outputs) / "reports" / (name or parent.run.run_id))
         print(f"\nSee it in MLflow:\n  {store.ui_command()}\nsweep: {parent.run.run_id}\npage: {page}")
         if finished < len(jobs):
-            print("The same command again does only what is missing.")
+            repeating = ", without sweep.repeat=all," if config.sweep.repeat == "all" else ""
+            print(f"The same command again{repeating} does only what is missing.")
     if failed:
         print(
             f"\n{len(failed)} of {len(jobs)} jobs failed (one that had begun has its traceback in MLflow, error.txt):"
@@ -94,6 +94,14 @@ def multirun(
         for name, reason in failed.items():
             print(f"  {name}: {type(reason).__name__}: {' '.join(str(reason).split())[:200]}")
         sys.exit(1)
+
+
+def experiment_of(given: Mapping[str, Sequence[str]]) -> str | None:
+    """Name of the experiment file that the command line gives, if it gives one."""
+    experiments = given.get("experiment", [])
+    if len(experiments) > 1:
+        raise UsageError(f"experiment={','.join(experiments)}: a sweep is of one study; start one for each")
+    return Path(experiments[0]).name if experiments else None
 
 
 def check_workers(config: Any) -> None:

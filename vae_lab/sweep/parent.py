@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from vae_lab.compose import plain
 from vae_lab.report.table import METRICS, Table, table_of
 from vae_lab.sweep.checked import CheckedJob
 from vae_lab.tracking.provenance import provenance
@@ -22,9 +23,14 @@ def plan_hash(jobs: Sequence[CheckedJob]) -> str:
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
 
 
-def record_of(store: Store, job: CheckedJob) -> RunRecord | None:
-    """The run that a job has come to, whichever sweep it was made by: the newest finished one, else the newest."""
-    return newest_finished(runs_tagged(store, "vae_lab.evaluation", job.evaluation))
+def record_of(store: Store, job: CheckedJob, since: int = 0) -> RunRecord | None:
+    """The run that a job has come to, whichever sweep it was made by: the newest finished one, else the newest.
+
+    Args:
+      since: seconds since 1970; runs that started before do not count.
+    """
+    runs = runs_tagged(store, "vae_lab.evaluation", job.evaluation)
+    return newest_finished([run for run in runs if run.started >= 1000 * since])
 
 
 class SweepRun:
@@ -35,10 +41,12 @@ class SweepRun:
       experiment: the experiment file's name, where there is one: the run's name too.
       command: the command line that repeats the sweep.
       jobs: the plan.
+      began: when the sweep did, in seconds since 1970.
     """
 
-    def __init__(self, cfg: Any, experiment: str | None, command: str, jobs: Sequence[CheckedJob]):
+    def __init__(self, cfg: Any, experiment: str | None, command: str, jobs: Sequence[CheckedJob], began: int):
         self.jobs = jobs
+        self.only_since = began if cfg.sweep.repeat == "all" else 0
         first = [cfg.study.metric] if cfg.study and cfg.study.get("metric") else []
         self.metrics = tuple(dict.fromkeys([*first, *METRICS]))
         self.store = open_store(cfg.tracking.uri, cfg.tracking.experiment_name, cfg.tracking.artifacts)
@@ -56,10 +64,15 @@ class SweepRun:
             {"name": job.name, "arm": job.arm, "overrides": job.overrides, "evaluation": job.evaluation} for job in jobs
         ]
         self.run.text(json.dumps(plan, indent=1), "plan.json")
+        if cfg.study:
+            self.run.text(json.dumps(plain(cfg.study), indent=1), "study.json")
 
     def records(self) -> list[RunRecord]:
-        """The runs that the jobs have come to, under the jobs' own arms, in the plan's order."""
-        found = [(job, record_of(self.store, job)) for job in self.jobs]
+        """The runs that the jobs have come to, under the jobs' own arms, in the plan's order.
+
+        Where all is repeated these are runs of this start alone.
+        """
+        found = [(job, record_of(self.store, job, self.only_since)) for job in self.jobs]
         return [replace(record, tags=record.tags | {"vae_lab.arm": job.arm}) for job, record in found if record]
 
     def table(self) -> Table:

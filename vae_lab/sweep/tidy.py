@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from vae_lab.sweep.claim import Claim, Claimed
-from vae_lab.tracking.records import RunRecord, children, close_run, running
+from vae_lab.tracking.records import RunRecord, children, close_run, read_run, running
 from vae_lab.tracking.run import is_alive_here, is_worked_on
 from vae_lab.tracking.store import Store
 
@@ -23,14 +23,23 @@ def close_dead_runs(store: Store, claims: Path, parent: str | None = None) -> li
             alive = is_alive_here(record.tags)
             if alive or (alive is None and any(job.status == "RUNNING" for job in children(store, record.run_id))):
                 continue
-            close_run(store, record.run_id, "KILLED")
+            closed = close_if_running(store, record)
         elif is_worked_on(record.tags):
             continue
         else:
             try:
                 with Claim(claims, record.tags["vae_lab.evaluation"], SECONDS_TO_DIE):
-                    close_run(store, record.run_id, "KILLED")
+                    closed = close_if_running(store, record)
             except Claimed:
                 continue
-        dead.append(record)
+        if closed:
+            dead.append(record)
     return dead
+
+
+def close_if_running(store: Store, record: RunRecord) -> bool:
+    """Marks a run as KILLED unless it has ended since it was listed."""
+    if read_run(store, record.run_id).status != "RUNNING":
+        return False
+    close_run(store, record.run_id, "KILLED")
+    return True

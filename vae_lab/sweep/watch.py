@@ -56,7 +56,7 @@ def newest_sweep(store: Store) -> str:
     Raises:
       UsageError: when the store holds none.
     """
-    sweeps = runs_tagged(store, "vae_lab.kind", "sweep")
+    sweeps = [run for run in runs_tagged(store, "vae_lab.kind", "sweep") if "vae_lab.search" not in run.tags]
     if not sweeps:
         raise UsageError(f"{store.uri} holds no sweep; name another tracking.uri or tracking.experiment_name")
     return sweeps[-1].run_id

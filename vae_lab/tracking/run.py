@@ -23,6 +23,7 @@ from vae_lab.tracking.store import SECONDS_TO_WAIT, Store, is_away, require_data
 log = logging.getLogger("vae_lab")
 
 PARENT_TAG = "mlflow.parentRunId"
+ERROR_TAG = "vae_lab.error"
 HEARTBEAT_TAG, HOST_TAG, PROCESS_TAG = "vae_lab.heartbeat", "vae_lab.host", "vae_lab.process"
 PARAMS_A_CALL, METRICS_A_CALL = 100, 1000
 PARAM_LENGTH = 6000  # MLflow's limit; longer values are whole in config.yaml
@@ -66,6 +67,8 @@ class TrackedRun:
         else:
             self.run_id = run_id
             self.client.update_run(run_id, status="RUNNING", name=name)
+            if ERROR_TAG in self.client.get_run(run_id).data.tags:
+                self.client.delete_tag(run_id, ERROR_TAG)
             self.tag(tags)
 
     def __enter__(self) -> "TrackedRun":
@@ -77,7 +80,7 @@ class TrackedRun:
         status = "FINISHED"
         if error is not None:
             status = "FAILED" if isinstance(error, Exception) else "KILLED"
-            self.tag({"vae_lab.error": f"{type(error).__name__}: {error}".strip()[:500]})
+            self.tag({ERROR_TAG: f"{type(error).__name__}: {error}".strip()[:500]})
             if not isinstance(error, Pruned):
                 self.text("".join(traceback.format_exception(error)), "error.txt")
         self.finish(status)
@@ -88,7 +91,7 @@ class TrackedRun:
         Raises:
           ConnectionError: when the tracking server has been away for too long.
         """
-        self._do(lambda: self.client.set_terminated(self.run_id, status=status))
+        self._undone += [self._write_waiting, lambda: self.client.set_terminated(self.run_id, status=status)]
         given_up = time.monotonic() + (SECONDS_TO_WAIT if status == "FINISHED" else SECONDS_BETWEEN_TRIES)
         while not self.flush(ending=True):
             if time.monotonic() > given_up:
@@ -98,14 +101,17 @@ class TrackedRun:
                 )
             time.sleep(SECONDS_BETWEEN_TRIES)
 
+    @property
+    def delivered(self) -> bool:
+        """Whether all but the metrics, which wait for `flush`, is written."""
+        return not self._undone
+
     def flush(self, ending: bool = False) -> bool:
         """Writes what waits; returns whether nothing waits any more."""
         self._away = False
         require_database(self.store)
         if not ending:
-            self._undone.append(lambda: self._write_tags(beat()))
-        if self.waiting:
-            self._undone.insert(0, self._write_waiting)
+            self._undone += [lambda: self._write_tags(beat()), self._write_waiting]
         return self._write()
 
     def _do(self, action: Callable[[], None]) -> None:

@@ -67,22 +67,25 @@ def database_path(uri: str) -> Path | None:
 
 
 @lru_cache(maxsize=8)
-def open_store(uri: str, experiment_name: str | None = None, artifacts: str | None = None) -> Store:
+def open_store(
+    uri: str, experiment_name: str | None = None, artifacts: str | None = None, existing: bool = False
+) -> Store:
     """Opens a store, making the database (under a lock) and the experiment where they do not exist.
 
     Args:
       uri: "sqlite:///" and a path, or "http://host:port" of a server.
       experiment_name: the MLflow experiment of new runs; None to read only.
       artifacts: folder for the artifacts of a new experiment in a sqlite store; a server decides by itself.
+      existing: whether to make nothing.
 
     Raises:
-      UsageError: when the database cannot be made or the server does not answer.
+      UsageError: when the database cannot be made or the server does not answer; or nothing is there, and must be.
     """
     path = database_path(uri)
     if path is None:
         _require_server(uri)
-        return _connect(uri, experiment_name, None)
-    if experiment_name is None and not path.is_file():
+        return _connect(uri, experiment_name, None, existing)
+    if (existing or experiment_name is None) and not path.is_file():
         raise UsageError(f"tracking.uri={uri}: there is no such database")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -91,7 +94,7 @@ def open_store(uri: str, experiment_name: str | None = None, artifacts: str | No
             with closing(sqlite3.connect(path)) as database:
                 database.execute("PRAGMA journal_mode=WAL")
             location = None if artifacts is None else Path(artifacts).expanduser().resolve().as_uri()
-            return _connect(f"{SQLITE}{path}", experiment_name, location)
+            return _connect(f"{SQLITE}{path}", experiment_name, location, existing)
     except Timeout:
         raise UsageError(
             f"tracking.uri={uri}: another process has held {path}.lock for {SECONDS_FOR_THE_LOCK} s; "
@@ -101,7 +104,7 @@ def open_store(uri: str, experiment_name: str | None = None, artifacts: str | No
         raise UsageError(f"tracking.uri={uri} cannot be opened ({error}); name a writable place") from error
 
 
-def _connect(uri: str, experiment_name: str | None, location: str | None) -> Store:
+def _connect(uri: str, experiment_name: str | None, location: str | None, existing: bool) -> Store:
     import logging
 
     from mlflow import MlflowClient
@@ -115,6 +118,8 @@ def _connect(uri: str, experiment_name: str | None, location: str | None) -> Sto
             client.search_experiments(max_results=1)
             return Store(client, None, uri)
         experiment = client.get_experiment_by_name(experiment_name)
+        if experiment is None and existing:
+            raise UsageError(f"tracking.experiment_name={experiment_name} is not in {uri}; nothing has run there yet")
         if experiment is None:
             return Store(client, client.create_experiment(experiment_name, artifact_location=location), uri)
     except MlflowException as error:
