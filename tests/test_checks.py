@@ -92,10 +92,6 @@ ILLEGAL = {
         "estimator.free_bits=1 weighs the rate",
     ),
     "cycles without a warm-up": (["estimator.cycle_epochs=10"], "repeats a warm-up of estimator.warmup_epochs=0"),
-    "doubly reparameterized with a prior of the encoder's": (
-        ["estimator=doubly_reparameterized", "prior=vamp"],
-        "estimator=doubly_reparameterized takes encoder and prior apart, and prior=vamp is made by the encoder",
-    ),
     "foreign density of a flow": (
         ["estimator=sticking_the_landing", "posterior=iaf"],
         "estimator=sticking_the_landing needs the posterior's density at latents it did not draw",

@@ -91,11 +91,6 @@ def check_densities(cfg: Config) -> None:
                     f"{axis}={cfg[axis].name} needs the posterior's density at latents it did not draw, which "
                     f"posterior={cfg.posterior.name} gives one latent at a time; use posterior=mvn_diag or mvn_tril"
                 )
-    if fact(cfg.estimator, "needs_prior_of_its_own") and fact(cfg.prior, "depends_on_encoder"):
-        raise UsageError(
-            f"estimator={cfg.estimator.name} takes encoder and prior apart, and prior={cfg.prior.name} is made by the "
-            "encoder; use estimator=importance_weighted, or another prior"
-        )
 
 
 def check_latent(cfg: Config) -> None:

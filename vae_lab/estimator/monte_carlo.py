@@ -8,7 +8,7 @@ from vae_lab.estimator.objective import Objective
 class MonteCarlo(Objective):
     """ELBO = E_q [log p(x|z) + log p(z) - log q(z|x)], all three by the same samples.
 
-    Needs no closed form, so any posterior goes with any prior. References: Kingma, Welling 2014, eq. 8.
+    Needs no closed form, so any posterior goes with any prior. References: Kingma, Welling 2014, eq. 6.
     """
 
     def __call__(self, model, x, seed, epoch=None):
