@@ -53,7 +53,7 @@ $(UV):
 	$(PYTHON) -m pip install --quiet --disable-pip-version-check --target .bootstrap uv==$(UV_VERSION)
 
 $(ENV): $(UV) requirements.lock pyproject.toml
-	$(UV) venv --quiet --allow-existing --python $(PYTHON) .venv
+	$(UV) venv --quiet --seed --allow-existing --python $(PYTHON) .venv
 	$(UV) pip sync --require-hashes requirements.lock
 	$(UV) pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@

@@ -21,7 +21,7 @@ PACKAGES = ("tensorflow", "tensorflow-probability", "keras", "jax", "torch", "ml
 INTRODUCTION = """\
 # Benchmarks
 
-`python -m benchmarks` wrote this page; `pip install torch jax` beside the harness brings the peers it may lack.
+`python -m benchmarks` wrote this page; `pip install -e '.[benchmarks]'` brings the peers that may be missing.
 
 {machine}
 

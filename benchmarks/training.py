@@ -37,12 +37,12 @@ class Comparison:
 
     name: str
     spec: Spec
-    flops: int  # of an epoch
+    flops: int  # of a pass, which is an epoch where all images are taken
     turns: dict[Peer, list[Turn]] = field(default_factory=dict)
     rates: dict[matmul.Shape, list[float]] = field(default_factory=dict)  # FLOP a second
 
     def seconds(self, peer: Peer) -> list[float]:
-        """Of an epoch, by round."""
+        """Of a pass, by round."""
         return [turn.seconds / self.spec.model.epochs for turn in self.turns[peer]]
 
     def ratios(self, peer: Peer) -> list[float]:
@@ -95,7 +95,8 @@ def require_learning(peer: Peer, first: Means, last: Means) -> None:
 def table(comparison: Comparison) -> str:
     """The comparison as a Markdown table."""
     lines = [
-        "| | an epoch | of vae_lab's time | lowest to highest | GFLOP/s | of the limit | cores busy | last ELBO |",
+        f"| | {passes(comparison)} | of vae_lab's time | lowest to highest | GFLOP/s | of the limit | cores busy "
+        "| last ELBO |",
         "|---|---:|---:|---:|---:|---:|---:|---:|",
     ]
     for peer in PEERS:
@@ -120,8 +121,14 @@ def table(comparison: Comparison) -> str:
         for shape, rates in comparison.rates.items()
     )
     rounds = len(comparison.turns[HARNESS])
-    what = f"{comparison.flops / 1e9:.3g} GFLOP an epoch, {rounds} rounds of {comparison.spec.model.epochs} epochs"
+    what = f"{comparison.flops / 1e9:.3g} GFLOP a pass, {rounds} rounds of {comparison.spec.model.epochs} passes"
     return "\n".join([*lines, "", f"{what}. Products, float32: {rates}."])
+
+
+def passes(comparison: Comparison) -> str:
+    """What is timed: an epoch, or a pass over fewer images."""
+    images = comparison.spec.model.images
+    return "an epoch" if images is None else f"{images:,} images"
 
 
 def duration(seconds: float) -> str:

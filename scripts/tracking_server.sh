@@ -22,7 +22,7 @@ PATH=${bin:+$bin:}$PATH
 command -v pg_ctl >/dev/null || fail "PostgreSQL is not installed; on Debian: apt-get install postgresql"
 python=${PYTHON:-python}
 "$python" -c 'import mlflow, psycopg' 2>/dev/null ||
-  fail "$python lacks mlflow or psycopg; name another with PYTHON=..., or: pip install 'psycopg[binary]'"
+  fail "$python lacks mlflow or psycopg; name another with PYTHON=..., or: pip install -e '.[server]'"
 [ ${#data} -le 80 ] || fail "$folder is too long a name: a socket's path has at most 107 characters"
 
 # PostgreSQL refuses to run as root. Its only user is whoever runs this script, known to it by the socket: no password,

@@ -281,6 +281,22 @@ def test_a_prior_is_added_as_the_readme_says(tmp_path):
         assert expected in done.stdout + done.stderr
 
 
+def test_a_study_is_a_file_as_the_readme_says(tmp_path):
+    copy_of_the_product(tmp_path)
+    text = (CHECKOUT / "README.md").read_text()
+    name, block = re.search(r"This is a whole one, `(\w+\.yaml)`:\n\n((?:    .*\n|\n)+)", text).groups()
+    (tmp_path / "conf" / "experiment" / name).write_text(
+        "".join(line[4:] if line.strip() else line for line in block.splitlines(True))
+    )
+    command_line = re.search(r"`python (scripts/train\.py experiment=\w+)` runs it", text).group(1)
+    environment = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(tmp_path), "VAE_LAB_HOME": str(tmp_path)}
+    planned = subprocess.run(
+        [sys.executable, *command_line.split(), "sweep.plan=true"],
+        cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert "0 done, 6 to do" in planned.stdout, planned.stdout + planned.stderr
+
+
 @pytest.mark.slow
 def test_the_plan_of_a_single_run_starts_nothing_and_the_run_says_where_it_is(tmp_path):
     assert "0 done, 1 to do" in command(tmp_path, "train", *TINY, *QUICK, "sweep.plan=true")
