@@ -14,7 +14,7 @@ class Objective:
       beta: weight of the rate in the loss (Higgins et al. 2017).
       warmup_epochs: epochs over which that weight rises linearly from 0 (Bowman et al. 2016; Sonderby et al. 2016).
       cycle_epochs: after so many epochs the rise begins again (Fu et al. 2019); None for a single one.
-      free_bits: nats of rate an image that cost nothing (Kingma et al. 2016, with all latents as one group).
+      free_bits: nats of the batch's mean rate that cost nothing (Kingma et al. 2016, eq. 15, all latents one group).
 
     None of these changes the reported rate, distortion, ELBO or bound.
     """
@@ -36,7 +36,7 @@ class Objective:
 
     def elbo_terms(self, rate, distortion, epoch=None) -> Terms:
         """rate [B] and distortion [B] -> the terms of an estimator of the ELBO."""
-        charged = tf.maximum(rate, self.free_bits) if self.free_bits else rate
+        charged = tf.maximum(tf.reduce_mean(rate), self.free_bits) if self.free_bits else rate
         elbo = -(rate + distortion)
         return Terms(distortion + self.rate_weight(epoch) * charged, rate, distortion, elbo, bound=elbo)
 

@@ -15,7 +15,7 @@ class Vamp(keras.layers.Layer):
 
     Each call encodes the pseudo-inputs anew, so that p(z) follows the encoder and passes it gradient. They are kept in
     [0, 1] by a hard clip, like the paper's: a pixel that a step takes out of the range stays at its edge, because its
-    gradient is 0 there.
+    gradient is 0 there. Binary training images begin at the edges, and most of their pixels never leave them.
 
     References: Tomczak, Welling, "VAE with a VampPrior", 2018.
 
