@@ -59,8 +59,8 @@ def opened(settings: list[str]) -> Any:
 def list_experiments(settings: list[str]) -> int:
     """Prints a line for each experiment."""
     from vae_lab.report.runs import find_runs
-    from vae_lab.report.screen import show_lines
     from vae_lab.sweep.experiments import experiment_names, read_experiment
+    from vae_lab.terminal import show_lines
 
     store, lines = opened(settings), []
     for name in experiment_names():

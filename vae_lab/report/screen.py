@@ -1,35 +1,8 @@
 """A report in the terminal: table, differences, verdicts."""
 
-import sys
-from collections.abc import Sequence
-
-from rich.console import Console
-from rich.table import Table as ScreenTable
-
 from vae_lab.report.gather import Report
 from vae_lab.report.page import headline, interval, number, p_text, seeds_text
-from vae_lab.report.table import Table
-
-WIDTH = 140  # where the output is a file
-
-
-def show_lines(
-    title: str, header: Sequence[str], lines: Sequence[Sequence[str]], caption: str | None = None, left: int = 1
-) -> None:
-    """Prints a table whose first columns (`left` of them) hold words and whose others hold numbers."""
-    screen = ScreenTable(title=title, title_justify="left", caption=caption, caption_justify="left")
-    for place, column in enumerate(header):
-        screen.add_column(column, justify="left" if place < left else "right", overflow="fold")
-    for line in lines:
-        screen.add_row(*line)
-    Console(width=None if sys.stdout.isatty() else WIDTH).print(screen)
-
-
-def show_table(table: Table, title: str) -> None:
-    """Prints the table of arms."""
-    several = any(row.finished > 1 for row in table.rows)
-    caption = "mean ± standard error over seeds, nats per image" if several else None
-    show_lines(title, table.header(), table.lines(), caption)
+from vae_lab.terminal import show_lines, show_table
 
 
 def show_report(report: Report) -> None:

@@ -12,7 +12,7 @@ from rich.table import Table as ScreenTable
 
 from vae_lab.report.table import csv_table, markdown_table
 from vae_lab.sweep.optuna_study import AGAIN
-from vae_lab.sweep.screen import console
+from vae_lab.terminal import console
 
 # With fewer complete trials an importance says nothing.
 FEWEST_FOR_IMPORTANCE = 4

@@ -17,7 +17,8 @@ from vae_lab.sweep.claim import Claimed, claims_folder
 from vae_lab.sweep.job import MOST_ATTEMPTS, check_sweep
 from vae_lab.sweep.plan import to_override
 from vae_lab.sweep.progress import duration
-from vae_lab.sweep.screen import show_plan, show_table
+from vae_lab.sweep.screen import show_plan
+from vae_lab.terminal import show_table
 
 # Where every job left is another process's: how long to wait, twice as long each time.
 SECONDS_TO_LOOK_AGAIN, MOST_SECONDS_TO_LOOK_AGAIN = 3.0, 60.0

@@ -1,32 +1,13 @@
-"""Tables on the screen."""
+"""What a plan and a run print."""
 
-import sys
 from collections.abc import Sequence
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table as ScreenTable
 
 from vae_lab.sweep.progress import duration
+from vae_lab.terminal import console
 from vae_lab.tracking.run import is_alive_here
-
-
-def console() -> Console:
-    """The terminal; a file gets lines of 140 columns."""
-    return Console(width=None if sys.stdout.isatty() else 140)
-
-
-def show_table(table: Any, title: str) -> None:
-    """Prints a sweep's table."""
-    caption = (
-        "mean ± standard error over seeds, nats per image" if any(row.finished > 1 for row in table.rows) else None
-    )
-    screen = ScreenTable(title=title, title_justify="left", caption=caption)
-    for column in table.header():
-        screen.add_column(column, justify="left" if column == "arm" else "right", no_wrap=True)
-    for line in table.lines():
-        screen.add_row(*line)
-    console().print(screen)
 
 
 def show_plan(jobs: Sequence[tuple[str, int, Any]]) -> None:
