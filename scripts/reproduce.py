@@ -6,8 +6,8 @@ python scripts/reproduce.py quickstart --write tracking.uri=sqlite:////path/mlfl
 
 --list shows every experiment with its question, its cost on two cores and how many of its jobs are finished. --write
 puts the results into docs/results/NAME.md, and a line into the README.md there. Words that say where and how, such as
-tracking.uri=, data.dir= or hydra/launcher=, go to scripts/train.py. Exit code: 0 where every judged row is met (or none
-is stated and all ran), 1 where one is missed or not run, 2 for a usage error.
+tracking.uri=, data.dir= or hydra/launcher=, go to scripts/train.py. Exit code: 0 where every judged row is met by the
+mean (or none is stated and all ran), 1 where one is missed or not run, 2 for a usage error.
 """
 
 import subprocess

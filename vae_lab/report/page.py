@@ -59,11 +59,11 @@ def headline(report: Report) -> str:
         return f"No expectation is stated. {spread(report)}".strip()
     if not judged:
         return "The study states nothing that is judged by: its numbers are from memory."
-    met = sum(verdict.state == MET for verdict in judged)
-    waiting = sum(verdict.state not in (MET, MISSED, REFUSED) for verdict in judged)
     undecided = sum(verdict.state in (MET, MISSED) and verdict.undecided for verdict in judged)
-    rest = f", {waiting} not complete" if waiting else ""
-    rest += f", {undecided} undecided by these seeds" if undecided else ""
+    met = sum(verdict.state == MET and not verdict.undecided for verdict in judged)
+    waiting = sum(verdict.state not in (MET, MISSED, REFUSED) for verdict in judged)
+    rest = f", {undecided} undecided by these seeds" if undecided else ""
+    rest += f", {waiting} not complete" if waiting else ""
     return f"{met} of {len(judged)} expectations met{rest}."
 
 

@@ -45,7 +45,7 @@ class Verdict:
         if self.state == BESIDE:
             return f"not judged, from memory{f' ({inside})' if inside else ''}"
         if self.state in (MET, MISSED):
-            return inside + ", undecided" * self.undecided
+            return f"undecided ({inside} by the mean)" if self.undecided else inside
         return self.state
 
 
@@ -81,6 +81,6 @@ def judge(claim: Claim, runs: Runs, planned: Mapping[str, set[int]]) -> Verdict:
     notes = [f"no finished run of seed {', '.join(map(str, missing))}"] if missing else []
     held = [bound for bound in (claim.low, claim.high) if bound is not None and got.low < bound < got.high]
     if held:
-        inside = f"{got.low:.3g} to {got.high:.3g}, which holds {' and '.join(f'{bound:g}' for bound in held)}"
-        notes.append(f"95% interval over {got.size} seeds {inside}: more seeds decide")
+        told = " and ".join(f"{bound:g}" for bound in held)
+        notes.append(f"the 95% interval over {got.size} seeds, {got.low:.3g} to {got.high:.3g}, holds {told}")
     return Verdict(claim, state if claim.judged else BESIDE, got, missed_by, bool(held), "; ".join(notes))
