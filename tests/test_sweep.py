@@ -18,6 +18,7 @@ from vae_lab.sweep.multirun import run_all
 from vae_lab.sweep.parent import SweepRun
 from vae_lab.sweep.plan import plan, to_override
 from vae_lab.sweep.progress import Progress, duration
+from vae_lab.sweep.watch import newest_sweep, standing
 from vae_lab.tracking.run import TrackedRun
 from vae_lab.tracking.store import open_store
 
@@ -249,6 +250,16 @@ def test_where_all_is_repeated_only_runs_of_this_start_count(tmp_path):
         parent = SweepRun(compose_unchecked(*places, *settings), None, "python train.py", jobs, began)
         parent.run.finish("KILLED")
         assert [record.run_id for record in parent.records()] == counted
+
+
+def test_a_search_is_not_watched_as_a_sweep(tmp_path):
+    store = open_store(f"sqlite:///{tmp_path}/mlflow.db", "tests", f"{tmp_path}/artifacts")
+    search = TrackedRun(store, "search", {"vae_lab.kind": "sweep", "vae_lab.search": "latents"})
+    search.finish("FINISHED")
+    with pytest.raises(UsageError, match="holds no sweep"):
+        newest_sweep(store)
+    with pytest.raises(UsageError, match="is a search; its command with "):
+        standing(store, search.run_id)
 
 
 def test_a_launcher_that_cannot_start_a_job_is_given_up_after_three_tries(tmp_path):

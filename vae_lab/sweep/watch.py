@@ -51,7 +51,7 @@ class Standing:
 
 
 def newest_sweep(store: Store) -> str:
-    """The id of the sweep that was started last.
+    """The id of the sweep that was started last; searches, which have no plan, are passed over.
 
     Raises:
       UsageError: when the store holds none.
@@ -66,12 +66,15 @@ def standing(store: Store, sweep: str) -> Standing:
     """Reads where a sweep stands.
 
     Raises:
-      UsageError: when there is no such sweep.
+      UsageError: when there is no such sweep, or it is a search.
     """
+    record = read_run(store, sweep)
+    if "vae_lab.search" in record.tags:
+        raise UsageError(f"sweep={sweep} is a search; its command with sweep.plan=true shows the trials so far")
     with tempfile.TemporaryDirectory() as folder:
         plan = json.loads(fetch_artifact(store, sweep, "plan.json", folder).read_text())
     jobs = [(job, newest_finished(runs_tagged(store, "vae_lab.evaluation", job["evaluation"]))) for job in plan]
-    return Standing(read_run(store, sweep), jobs)
+    return Standing(record, jobs)
 
 
 def page(now: Standing, metric: str) -> Group:
