@@ -45,13 +45,18 @@ def main(arguments: list[str]) -> int:
         return 2
 
 
+def places(settings: list[str]) -> Any:
+    """The configuration as far as the settings say where things are."""
+    from vae_lab.compose import compose_unchecked
+
+    return compose_unchecked(*(word for word in settings if word.startswith(("tracking.", "paths."))))
+
+
 def opened(settings: list[str]) -> Any:
     """The store that the settings name, or None where there is no database yet."""
-    from vae_lab.compose import default_tracking_uri
     from vae_lab.tracking.store import database_path, open_store
 
-    uri = next((word.partition("=")[2] for word in settings if word.startswith("tracking.uri=")), None)
-    uri = uri or default_tracking_uri()
+    uri = places(settings).tracking.uri
     path = database_path(uri)
     return None if path is not None and not path.is_file() else open_store(uri)
 
@@ -75,7 +80,6 @@ def list_experiments(settings: list[str]) -> int:
 
 def reproduce(name: str, settings: list[str], write: bool) -> int:
     """Trains, reports and judges."""
-    from vae_lab.compose import home
     from vae_lab.report.gather import gather
     from vae_lab.report.screen import show_report
     from vae_lab.report.write import publish
@@ -88,7 +92,7 @@ def reproduce(name: str, settings: list[str], write: bool) -> int:
     if store is None:
         return code
     found = gather(store, study)
-    print(f"\npage: {publish(found, Path(home()) / 'outputs' / 'reports' / name)}")
+    print(f"\npage: {publish(found, Path(places(settings).paths.outputs) / 'reports' / name)}")
     show_report(found)
     if write:
         from vae_lab.report.results import write_results

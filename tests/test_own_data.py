@@ -2,6 +2,8 @@
 
 import csv
 import os
+import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -113,7 +115,7 @@ def test_identity_tells_pixels_shapes_and_splits_apart_but_not_places(tmp_path):
     other[7, 2, 3] ^= 1
     assert identity(option("npz", npz(tmp_path / "c.npz", images=other))) != first
     assert identity(option("npz", npz(tmp_path / "d.npz", x_train=GREY[:30], x_test=GREY[30:]))) != first
-    assert identity(option("npz", tmp_path / "a.npz", shape=[4, 9, 1])) != first
+    assert identity(option("npz", tmp_path / "b.npz", shape=[4, 9, 1])) != first
 
 
 def test_a_changed_file_is_read_again(tmp_path):
@@ -180,6 +182,13 @@ def test_image_folder_resizes_and_turns_grey_and_coloured(tmp_path):
     assert facts_of(option("image_folder", path, size=[4, 4], channels=3))["image_shape"] == [4, 4, 3]
 
 
+def test_transparent_pixels_are_white(tmp_path):
+    ink = np.zeros((4, 4, 4), np.uint8)
+    ink[1:3, 1:3, 3] = 255  # black on nothing
+    grey = load(option("image_folder", folder(tmp_path / "x", [ink] * 10))).train.pixels[0, ..., 0]
+    assert grey.tolist() == [[255, 255, 255, 255], [255, 0, 0, 255], [255, 0, 0, 255], [255, 255, 255, 255]]
+
+
 def test_image_folder_reads_jpeg_upright(tmp_path):
     tall = Image.fromarray(np.zeros((4, 8), np.uint8))
     turned = Image.Exif()
@@ -200,6 +209,20 @@ def at(row, column, value, base=REAL):
     changed = np.array(base, float)
     changed.reshape(len(base), -1)[row, column] = value
     return changed
+
+
+def sixteen_bits_of_colour(path):
+    """One PNG of 2 x 2 pixels, written by hand: Pillow writes none."""
+
+    def chunk(kind, content):
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    rows = b"".join(b"\0" + struct.pack(">6H", *[200] * 6) for _ in range(2))
+    header = struct.pack(">IIBBBBB", 2, 2, 16, 2, 0, 0, 0)
+    path.mkdir()
+    content = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    (path / "000.png").write_bytes(b"\x89PNG\r\n\x1a\n" + content)
+    return path
 
 
 BAD = {
@@ -223,6 +246,7 @@ BAD = {
     "unknown levels": lambda p: option("npz", npz(p / "x.npz", x=GREY), levels="grey"),
     "no square": lambda p: option("npz", npz(p / "x.npz", x=GREY.reshape(40, 36)[:, :35])),
     "wrong shape": lambda p: option("npz", npz(p / "x.npz", x=GREY), shape=[6, 6, 3]),
+    "transposed by shape": lambda p: option("npz", npz(p / "x.npz", x=GREY.reshape(10, 3, 6, 8)), shape=[6, 8, 3]),
     "channels first": lambda p: option("npz", npz(p / "x.npz", x=np.zeros((9, 3, 8, 8), np.uint8))),
     "too few rows": lambda p: option("npz", npz(p / "x.npz", x=GREY[:3])),
     "labels of another length": lambda p: option("npz", npz(p / "x.npz", x=GREY, y=LABELS[:9])),
@@ -230,12 +254,17 @@ BAD = {
     "no header": lambda p: option("csv", table(p / "x.csv", GREY.reshape(40, 36).tolist())),
     "ragged": lambda p: option("csv", table(p / "x.csv", [*REAL.tolist(), [1, 2]]), label=None, levels="real"),
     "a word": lambda p: option("csv", table(p / "x.csv", [*REAL.tolist(), ["x"] * 9]), label=None, levels="real"),
+    "index without a name": lambda p: option("csv", table(p / "x.csv", REAL.tolist(), ["", *"abcdefgh"]), label=None),
+    "numbered columns": lambda p: option("csv", table(p / "x.csv", REAL.tolist(), list(range(9))), label=None),
+    "great labels": lambda p: option("csv", kaggle(p / "x.csv", labels=LABELS + 2**24)),
+    "labels without end": lambda p: option("npz", npz(p / "x.npz", x=GREY, y=np.full(40, np.inf))),
     "empty": lambda p: option("csv", table(p / "x.csv", [])),
     "not text": lambda p: option("csv", npz(p / "x.npz", x=GREY)),
     "empty folder": lambda p: option("image_folder", p),
     "mixed sizes": lambda p: option("image_folder", folder(p / "x", [*GREY, GREY[0, :5]])),
     "truncated image": lambda p: option("image_folder", spoilt(folder(p / "x") / "007.png", 60).parent),
     "no image": lambda p: option("image_folder", kaggle(folder(p / "x") / "007.png").parent),
+    "sixteen bits of colour": lambda p: option("image_folder", sixteen_bits_of_colour(p / "x")),
     "sixteen bits": lambda p: option("image_folder", folder(p / "x", GREY.astype(np.uint16) * 257)),
     "beside sub-folders": lambda p: option("image_folder", folder(folder(p / "x"), by_label=True)),
     "two channels": lambda p: option("image_folder", folder(p / "x"), channels=2),
@@ -262,19 +291,25 @@ SAID = {
     "unknown levels": "data.levels=grey must be a whole number from 2 to 256 (grey levels), unit",
     "no square": "x.npz has 35 values a row, which is no square image; say data.shape=[H,W,C], or data.levels=real",
     "wrong shape": "data.shape=[6, 6, 3] must be [H,W,C] with H x W x C = 36",
+    "transposed by shape": "the rows of PATH are [3, 6, 8] already; transpose them in the file, to [H,W,C]",
     "channels first": "holds images of shape [3, 8, 8]; they must have 1 or 3 channels, which come last",
     "too few rows": "x.npz has 3 rows: 3 for training and 0 for tests are too few; change data.validation_fraction=0.1",
-    "labels of another length": "x.npz: labels of shape [9] are not one whole number for each of 40 rows",
+    "labels of another length": "x.npz: labels (int64, shape [9]) are not one whole number for each of 40 rows",
     "no label column": "x.csv has no column data.label=label: its columns are p, p, p, p, ...; use data.label=null",
     "no header": "x.csv has no column data.label=label: its first line is no header; use data.label=null",
     "ragged": "x.csv is not a table of numbers",
     "a word": "x.csv is not a table of numbers",
+    "index without a name": "x.csv: cell 1 of the first line is empty; a header must name every column",
+    "numbered columns": "x.csv: the first line numbers the columns from 0, as pandas does without names",
+    "great labels": "x.csv: labels must be below 16777216; number the classes from 0",
+    "labels without end": "x.npz: labels (float64, shape [40]) are not one whole number for each of 40 rows",
     "empty": "x.csv is empty",
     "not text": "x.npz is not a table in UTF-8",
     "empty folder": "holds no PNG or JPEG images, nor do its sub-folders",
     "mixed sizes": "040.png has 5x6 pixels, and 000.png 6x6; say data.size=[H,W] to resize them",
     "truncated image": "007.png is not a complete PNG or JPEG image",
     "no image": "007.png is not a complete PNG or JPEG image",
+    "sixteen bits of colour": "000.png has more than 8 bits a channel (RGB)",
     "sixteen bits": "has more than 8 bits a channel (I;16)",
     "beside sub-folders": "holds images beside sub-folders with images",
     "two channels": "data.channels=2 must be 1 (grey) or 3 (colour)",
@@ -287,7 +322,7 @@ def test_a_bad_file_gives_one_line_that_names_it_and_the_way_out(case, tmp_path)
     chosen = BAD[case](tmp_path)
     with pytest.raises(UsageError) as error:
         facts_of(chosen), load(chosen)
-    assert SAID[case] in str(error.value)
+    assert SAID[case].replace("PATH", str(chosen["path"])) in str(error.value)
     assert "\n" not in str(error.value)
 
 

@@ -123,6 +123,7 @@ def test_vectors_are_bars_from_zero():
     assert spans == [[0, 28], [28, 55], [28, 28], [14, 28]]
     assert (cell[28, 0] == BASELINE).all()
     assert limits_of(np.zeros((5, 8, 8, 1), np.uint8), 17) == (0.0, 1.0)
+    assert limits_of(np.array([-2.0, 0.5, 0.0, 3.0]).reshape(1, 2, 2, 1), 2) == (-2.0, 3.0)
 
 
 def test_title_and_labels_leave_the_sheet_as_it_is():

@@ -17,7 +17,8 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from vae_lab.errors import UsageError
 from vae_lab.sweep.findings import importances
-from vae_lab.sweep.optuna_study import ask, ask_again, open_study
+from vae_lab.sweep.optuna_study import ask, ask_again, find_study, open_study
+from vae_lab.sweep.search import at_once
 from vae_lab.sweep.space import check_space, read_space
 from vae_lab.tracking.records import children, fetch_artifact, read_run
 from vae_lab.tracking.store import open_store
@@ -80,6 +81,16 @@ def test_a_space_knows_how_many_points_it_has():
 
 
 @pytest.mark.parametrize(
+    ("text", "low", "high", "size"),
+    [("range(0.0,1.0,0.3)", 0.0, 0.9, 4), ("range(0.1,1.0,0.3)", 0.1, 0.7, 3), ("range(10,1,-3)", 4, 10, 3)],
+)
+def test_a_range_is_without_its_stop_and_with_all_before_it(text, low, high, size):
+    space = space_of(f"estimator.beta={text}")
+    (distribution,) = space.parameters.values()
+    assert (distribution.low, distribution.high, space.size()) == (low, high, size)
+
+
+@pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["latent_size=5", "seed=0,1"], "has nothing to search"),
@@ -128,11 +139,11 @@ def points_of_study(url, name, cuts):
     """Six points of a quadratic; before those in `cuts` the process dies after it has asked."""
     space = space_of("x=interval(-4,4)", "y=int(interval(0,9))").parameters
     points = []
-    study = open_study(name, url, "maximize", SETTINGS, None)
+    study = open_study(name, url, "maximize", SETTINGS, TPE, None)
     while len(points) < 6:
         if len(points) in cuts:
             ask(study, TPE, space).report(1.5, 1)
-            study = open_study(name, url, "maximize", SETTINGS, None)
+            study = open_study(name, url, "maximize", SETTINGS, TPE, None)
             assert ask_again(study) == 1
         trial = ask(study, TPE, space)
         assert len(trial.storage.get_trial(trial._trial_id).intermediate_values) == (len(points) in cuts)
@@ -152,19 +163,52 @@ def test_a_search_that_dies_asks_for_the_points_it_would_have(tmp_path):
     assert shares["y"] != shares["x"]
 
 
+@pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
+def test_the_sampler_asked_for_is_the_one_that_asks(tmp_path):
+    """Also one that is not made anew for each trial."""
+    quasi = {"_target_": "optuna.samplers.QMCSampler", "seed": 0}
+    study = open_study("quasi", f"sqlite:///{tmp_path}/optuna.db", "maximize", SETTINGS, quasi, None)
+    space = space_of("x=interval(0,1)").parameters
+    points = []
+    for _ in range(9):
+        trial = ask(study, quasi, space)
+        points.append(trial.params["x"])
+        study.tell(trial, 0.0)
+    # Eight points of a Sobol sequence after the first, which Optuna draws: one in each eighth.
+    assert sorted(int(8 * x) for x in points[1:]) == list(range(8))
+
+
+def test_looking_for_a_search_makes_none(tmp_path):
+    url = f"sqlite:///{tmp_path}/optuna.db"
+    assert find_study("one", url, SETTINGS) is None
+    assert find_study("one", url, SETTINGS | {"rest": "b"}) is None
+    open_study("one", url, "maximize", SETTINGS, TPE, None)
+    assert find_study("one", url, SETTINGS).study_name == "one"
+    with pytest.raises(UsageError, match="is another search"):
+        find_study("one", url, SETTINGS | {"rest": "b"})
+
+
+@pytest.mark.parametrize(
+    ("workers", "trials", "seeds", "jobs"),
+    [(None, 2, 1, None), (2, 8, 1, 2), (4, 1, 3, 2), (4, 1, 1, 1), (-1, 2, 1, 2)],
+)
+def test_no_more_jobs_run_at_once_than_there_are_workers_or_jobs(workers, trials, seeds, jobs):
+    assert at_once(workers, trials, seeds) == jobs
+
+
 def test_a_study_that_is_another_search_is_refused(tmp_path):
     url = f"sqlite:///{tmp_path}/deep/optuna.db"
-    open_study("one", url, "maximize", SETTINGS, None)
-    open_study("one", url, "maximize", SETTINGS, None)
+    open_study("one", url, "maximize", SETTINGS, TPE, None)
+    open_study("one", url, "maximize", SETTINGS, TPE, None)
     for change, message in (
         ({"space": {"x": "...", "y": "..."}}, "study_name=one in .* is another search: its space differs in y"),
         ({"seeds": ["0", "1"]}, r"its seeds was \['0'\]"),
         ({"rest": "b"}, "another model, data set, training or evaluation"),
     ):
         with pytest.raises(UsageError, match=message):
-            open_study("one", url, "maximize", SETTINGS | change, None)
+            open_study("one", url, "maximize", SETTINGS | change, TPE, None)
     with pytest.raises(UsageError, match="storage=nonsense cannot be opened"):
-        open_study("one", "nonsense", "maximize", SETTINGS, None)
+        open_study("one", "nonsense", "maximize", SETTINGS, TPE, None)
 
 
 TINY = ["encoder.hidden=[16]", "decoder.hidden=[16]", "training.jit=false", "training.checkpoint_seconds=0"]

@@ -12,6 +12,8 @@ from vae_lab.data import own
 from vae_lab.data.dataset import Dataset, Split
 from vae_lab.errors import UsageError
 
+LARGEST_LABEL = 2**24  # beyond which float32, as which the table is read, has not every whole number
+
 
 def files(path: str | None, **settings: Any) -> list[Path]:
     """The table."""
@@ -64,6 +66,8 @@ def load(
     except (OSError, ValueError) as error:
         raise UsageError(f"{file} is not a table of numbers ({error})") from error
     labels = None if at is None else own.to_labels(file, table[:, at], len(table))
+    if labels is not None and np.abs(labels).max(initial=0) >= LARGEST_LABEL:
+        raise UsageError(f"{file}: labels must be below {LARGEST_LABEL}; number the classes from 0")
     values = table if at is None else np.delete(table, at, axis=1)
     pixels = own.to_pixels(file, values, own.image_shape(file, values.shape[1:], shape, levels), levels)
     return own.dataset("csv", file, levels, Split(pixels, labels), None, own.Splitting(**splitting))
@@ -78,6 +82,16 @@ def first_line(file: Path) -> tuple[list[str], bool]:
         raise UsageError(f"{file} is not a table in UTF-8 ({error})") from error
     if not cells:
         raise UsageError(f"{file} is empty, or its first line is; it must hold rows of numbers")
+    if "" in cells:
+        raise UsageError(
+            f"{file}: cell {cells.index('') + 1} of the first line is empty; a header must name every column (pandas "
+            "writes one without a name for its index: to_csv(index=False))"
+        )
+    if len(cells) > 1 and cells == [str(number) for number in range(len(cells))]:
+        raise UsageError(
+            f"{file}: the first line numbers the columns from 0, as pandas does without names; name them, or leave "
+            "the line out (to_csv(header=False))"
+        )
     try:
         for cell in cells:
             float(cell)

@@ -31,7 +31,10 @@ def read(path: Path) -> np.ndarray:
     """uint8 [1965,28,20], from either file."""
     if path.name == ROWEIS:
         return read_mat(path, {"ff": (560, ROWS)})["ff"].T.reshape(ROWS, 28, 20)
-    return npz.read(path, "images")
+    pixels = npz.read(path, "images")
+    if pixels.shape != (ROWS, 28, 20):
+        raise UsageError(f"{path} holds images of shape {list(pixels.shape)}; they must be [{ROWS},28,20]")
+    return pixels
 
 
 def load(dir: str | None, validation_size: int, split_seed: int | None) -> Dataset:

@@ -36,6 +36,8 @@ def read_idx(path: Path) -> np.ndarray:
     if len(content) < 4 or content[:3] != b"\0\0\x08":
         raise UsageError(f"{path} is not an IDX file of unsigned bytes (it begins with {content[:4].hex()})")
     rank = content[3]
+    if len(content) < 4 + 4 * rank:
+        raise UsageError(f"{path} ends inside its header; get it again")
     shape = struct.unpack_from(f">{rank}I", content, 4)
     start = 4 + 4 * rank
     if len(content) - start != math.prod(shape):

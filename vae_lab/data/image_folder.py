@@ -82,14 +82,19 @@ def image_shape(first: Path, size: Sequence[int] | None, channels: int) -> tuple
 
 
 def opened(file: Path) -> Image.Image:
-    """An image of 8 bits a channel, upright as its camera says."""
+    """An image of 8 bits a channel, upright as its camera says, transparent pixels on white."""
     try:
         with Image.open(file) as image:
-            if image.mode.startswith(("I", "F")):
+            stored = image.tile[0].args if image.tile else ""  # a colour PNG of 16 bits has the mode of one of 8
+            if image.mode.startswith(("I", "F")) or ";16" in str(stored):
                 raise UsageError(
                     f"{file} has more than 8 bits a channel ({image.mode}); convert it to 8, or use data=npz"
                 )
-            return ImageOps.exif_transpose(image)
+            upright = ImageOps.exif_transpose(image)
+            if not upright.has_transparency_data:
+                return upright
+            white = Image.new("RGBA", upright.size, "white")
+            return Image.alpha_composite(white, upright.convert("RGBA"))
     except (OSError, SyntaxError, Image.DecompressionBombError) as error:
         raise UsageError(f"{file} is not a complete PNG or JPEG image ({error})") from error
 

@@ -123,6 +123,11 @@ def image_shape(path: Path, row: Sequence[int], shape: Sequence[int] | None, lev
             raise UsageError(
                 f"data.shape={given} must be [H,W,C] with H x W x C = {size}, the values of a row of {path}"
             )
+        if len(row) > 1 and [n for n in shape if n > 1] != [n for n in row if n > 1]:
+            raise UsageError(
+                f"data.shape={list(shape)}: the rows of {path} are {list(row)} already; transpose them in the file, to "
+                "[H,W,C]"
+            )
         height, width, channels = shape
     elif len(row) == 1 and levels in (UNIT, REAL):
         height, width, channels = 1, size, 1
@@ -183,8 +188,10 @@ def to_labels(path: Path, labels: np.ndarray, rows: int) -> np.ndarray:
     Raises:
       UsageError: when they are not one whole number a row.
     """
-    if labels.size != rows or labels.dtype.kind not in "buif" or not np.all(labels == np.floor(labels)):
+    numbers = labels.size == rows and labels.dtype.kind in "buif"
+    if not numbers or not np.all(np.isfinite(labels)) or not np.all(labels == np.floor(labels)):
         raise UsageError(
-            f"{path}: labels of shape {list(labels.shape)} are not one whole number for each of {rows} rows"
+            f"{path}: labels ({labels.dtype}, shape {list(labels.shape)}) are not one whole number for each of {rows} "
+            "rows; save the file without them, or with numbers of classes"
         )
     return labels.reshape(rows).astype(np.int64)

@@ -62,20 +62,51 @@ def make_part(name: str, option: Mapping[str, Any] | None) -> Any:
         raise UsageError(f"hydra.sweeper.{name}: {' '.join(str(error).split())[:300]}") from None
 
 
-def open_study(name: str, url: str, direction: str, settings: dict[str, Any], pruner: Any) -> Any:
+def open_study(
+    name: str, url: str, direction: str, settings: dict[str, Any], sampler: Mapping[str, Any], pruner: Any
+) -> Any:
     """The study of a search, made where it does not exist.
 
     Args:
       name, url: the study and its database.
       direction: maximize or minimize.
       settings: what makes two searches the same search.
+      sampler: the sampler's configuration.
       pruner: the pruner's configuration, kept for the jobs, which may run in other processes; or None.
 
     Raises:
       UsageError: where the study is another search.
     """
-    study = optuna.create_study(study_name=name, storage=open_storage(url), direction=direction, load_if_exists=True)
-    before = study.user_attrs.get(SETTINGS)
+    study = optuna.create_study(
+        study_name=name,
+        storage=open_storage(url),
+        direction=direction,
+        sampler=make_part("sampler", sampler),
+        load_if_exists=True,
+    )
+    require_same(study, url, settings)
+    study.set_user_attr(SETTINGS, settings)
+    study.set_user_attr("pruner", pruner)
+    return study
+
+
+def find_study(name: str, url: str, settings: dict[str, Any]) -> Any:
+    """The study of a search that has begun, to look at; None where it has not.
+
+    Raises:
+      UsageError: where the study is another search.
+    """
+    try:
+        study = optuna.load_study(study_name=name, storage=open_storage(url))
+    except KeyError:
+        return None
+    require_same(study, url, settings)
+    return study
+
+
+def require_same(study: Any, url: str, settings: dict[str, Any]) -> None:
+    """Raises UsageError where a study is not of the search with these settings."""
+    name, before = study.study_name, study.user_attrs.get(SETTINGS)
     if before is None and study.get_trials(deepcopy=False):
         raise UsageError(f"hydra.sweeper.study_name={name} in {url} was not made by this sweeper; take another name")
     if before is not None and (other := differences(before, settings)):
@@ -83,9 +114,6 @@ def open_study(name: str, url: str, direction: str, settings: dict[str, Any], pr
             f"hydra.sweeper.study_name={name} in {url} is another search: {other}; "
             "take another study_name, or the settings it had"
         )
-    study.set_user_attr(SETTINGS, settings)
-    study.set_user_attr("pruner", pruner)
-    return study
 
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:

@@ -15,8 +15,8 @@ from vae_lab.compose import plain
 from vae_lab.errors import UsageError
 from vae_lab.sweep.claim import Claim, Claimed, claims_folder
 from vae_lab.sweep.job import check_sweep
-from vae_lab.sweep.multirun import Launch, share_cores
-from vae_lab.sweep.optuna_study import ask_again, key_of, make_part, open_storage, open_study
+from vae_lab.sweep.multirun import Launch, check_workers, share_cores
+from vae_lab.sweep.optuna_study import ask_again, find_study, key_of, make_part, open_storage, open_study
 from vae_lab.sweep.plan import to_override
 from vae_lab.sweep.progress import duration
 from vae_lab.sweep.space import Point, Space, check_space, read_space
@@ -44,6 +44,7 @@ def search(
     settings = plain(config.hydra.sweeper)
     try:
         check_sweep(config)
+        check_workers(config)
         check_settings(config, settings)
         space = read_space(settings["params"], arguments, parse)
         storage = open_storage(settings["storage"]).url
@@ -68,8 +69,12 @@ def search(
             "rest": identities[key_of(corner)],
         }
         name = settings["study_name"] or default_name(space, content)
+        if config.sweep.plan:
+            show_search(config, settings, space, find_study(name, storage, content), name)
+            return
         with Claim(claims_folder(storage, config.paths.outputs), f"search-{digest([name, storage])}"):
-            study = open_study(name, storage, settings["direction"], content, settings["pruner"])
+            parts = settings["sampler"], settings["pruner"]
+            study = open_study(name, storage, settings["direction"], content, *parts)
             run_search(config, settings, space, study, storage, compose, launch)
     except UsageError as error:
         print(error, file=sys.stderr)
@@ -89,22 +94,12 @@ def run_search(
     launch: Launch,
 ) -> None:
     """Runs what is left of a search, as `search` says."""
-    many = int(min(settings["n_trials"], space.size()))
-    left = max(0, many - completed(study))
-    print(
-        f"search {study.study_name}: {many} trials over {', '.join(space.parameters)}; "
-        f"{many - left} complete, {left} to do",
-        flush=True,
-    )
-    from vae_lab.sweep.search_run import SearchRun, trials_so_far  # imports the tracker: not before the checks are over
+    many, left = announced(settings, space, study, study.study_name)
+    from vae_lab.sweep.search_run import SearchRun  # imports the tracker: not before the checks are over
 
-    if config.sweep.plan:
-        trials_so_far(config, study, settings["metric"]).show()
-        return
     if again := ask_again(study):
         print(f"{again} trials were cut off, and are asked for again", flush=True)
-    if config.hydra.launcher.get("n_jobs") is not None:
-        share_cores(settings["n_jobs"])
+    share_cores(at_once(config.hydra.launcher.get("n_jobs"), settings["n_jobs"], len(space.seeds)))
     command, key = shlex.join(["python", *sys.argv]), digest([study.study_name, storage])
     parent = SearchRun(config, study, settings["metric"], command, key)
     trials = Trials(study, storage, settings, space, parent, compose, launch, left)
@@ -122,6 +117,34 @@ def run_search(
         print(f"\nThe search has stopped: {stopped}", *trials.failures, sep="\n  ")
     if status == "FAILED":
         sys.exit(1)
+
+
+def show_search(config: Any, settings: Mapping[str, Any], space: Space, study: Any, name: str) -> None:
+    """Prints the trials so far, also of a search that runs now; `study` is None where it has not begun."""
+    announced(settings, space, study, name)
+    if study is not None:
+        from vae_lab.sweep.search_run import trials_so_far
+
+        trials_so_far(config, study, settings["metric"]).show()
+
+
+def announced(settings: Mapping[str, Any], space: Space, study: Any, name: str) -> tuple[int, int]:
+    """Says how many trials a search has in all and how many are left, and returns the two."""
+    many = int(min(settings["n_trials"], space.size()))
+    left = many if study is None else max(0, many - completed(study))
+    print(
+        f"search {name}: {many} trials over {', '.join(space.parameters)}; {many - left} complete, {left} to do",
+        flush=True,
+    )
+    return many, left
+
+
+def at_once(workers: int | None, trials: int, seeds: int) -> int | None:
+    """How many jobs run at once: no more than there are workers, nor than a batch has; None without workers."""
+    if workers is None:
+        return None
+    batch = trials * max(1, seeds - 1)  # a trial's first seed comes before the others
+    return batch if workers < 0 else min(workers, batch)
 
 
 def completed(study: Any) -> int:
@@ -156,6 +179,8 @@ def check_settings(config: Any, settings: Mapping[str, Any]) -> None:
             "hydra/sweeper=optuna searches a space, and the experiment is a study of arms; "
             "leave the experiment out, or take hydra/sweeper=study"
         )
+    if settings["sampler"] is None:
+        raise UsageError("hydra.sweeper.sampler=null: a search needs one, such as hydra/sweeper/sampler=tpe")
     for part in ("sampler", "pruner"):
         make_part(part, settings[part])
 

@@ -4,6 +4,7 @@ import itertools
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 from hydra.errors import HydraException
@@ -133,12 +134,15 @@ def distribution_of(override: Any) -> BaseDistribution:
             whole = isinstance(value.start, int) and isinstance(value.end, int)
             return (IntDistribution if whole else FloatDistribution)(value.start, value.end, log="log" in tags)
         if override.is_range_sweep():
-            values = sorted(value.range())
-            if not values:
+            # In decimals, as they are written: .1 + 3 * .3 is not below 1 by chance.
+            start, stop, step = (Decimal(str(number)) for number in (value.start, value.stop, value.step))
+            count = math.ceil((stop - start) / step)
+            if count < 1:
                 raise UsageError(f"{line} is an empty range")
-            whole = all(isinstance(entry, int) for entry in values)
-            kind = IntDistribution if whole else FloatDistribution
-            return kind(values[0], values[-1], step=abs(value.step))
+            whole = all(isinstance(number, int) for number in (value.start, value.step))
+            number = int if whole else float
+            low, high = sorted([start, start + (count - 1) * step])
+            return (IntDistribution if whole else FloatDistribution)(number(low), number(high), step=number(abs(step)))
     except ValueError as error:  # Optuna's: low above high, or a logarithm of what is not positive
         raise UsageError(f"{line}: {error}") from None
     texts = list(override.sweep_string_iterator())

@@ -28,5 +28,7 @@ def loss_curves(subject: Subject) -> Figure | None:
     axes[0].set_ylabel("nats per image")
     axes[0].legend(frameon=False)
     figure.subplots_adjust(left=0.09, right=0.98, bottom=0.16, top=0.82, wspace=0.3)
-    figure.suptitle(f"Training: {subject.data}, {subject.epoch} epochs")
+    trained, _ = subject.history["running/elbo"][-1]
+    kept = "" if trained == subject.epoch else f", weights of epoch {subject.epoch}"
+    figure.suptitle(f"Training: {subject.data}, {trained} epochs{kept}")
     return figure

@@ -15,11 +15,9 @@ WHITE = 255
 
 
 def limits_of(pixels: np.ndarray, levels: int) -> tuple[float, float]:
-    """The values that a sheet's cells span: 0 to 1 for images; for vectors [N,1,D,1] what they span themselves."""
-    if pixels.shape[1] > 1:
-        return 0.0, 1.0
-    values = pixels / (levels - 1)
-    return min(0.0, float(values.min())), max(0.0, float(values.max()))
+    """The values that a sheet's cells span: what the pixels do, and 0; for images [N,H,W,C] with H > 1 also 1."""
+    low, high = (float(end) / (levels - 1) for end in (pixels.min(), pixels.max()))
+    return min(0.0, low), max(1.0 if pixels.shape[1] > 1 else 0.0, high)
 
 
 def cells(images: np.ndarray, limits: tuple[float, float] = (0.0, 1.0)) -> np.ndarray:
