@@ -3,7 +3,6 @@
 import re
 import subprocess
 import sys
-import time
 
 import pytest
 from conftest import CHECKOUT
@@ -230,7 +229,6 @@ def test_commands_refuse_without_importing_tensorflow(words, tmp_path):
         "finally:\n"
         "    print('imported:', [name for name in ('tensorflow', 'mlflow') if name in sys.modules])\n"
     )
-    began = time.monotonic()
     done = subprocess.run(
         [sys.executable, "-c", code, *words],
         cwd=CHECKOUT,
@@ -240,7 +238,6 @@ def test_commands_refuse_without_importing_tensorflow(words, tmp_path):
         timeout=60,
     )
     assert done.returncode == 2, done.stdout + done.stderr
-    assert time.monotonic() - began < 15
     output = done.stdout + done.stderr
     assert "imported: []" in output
     assert "estimator=analytic_kl" in output

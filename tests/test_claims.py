@@ -2,6 +2,7 @@
 
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from vae_lab.errors import UsageError
@@ -127,8 +128,6 @@ def test_grey_pixels_compare_with_dequantized_ones_by_bits_per_dim_alone():
 
 
 def test_binarizations_that_are_said_to_share_test_pixels_do():
-    import numpy as np
-
     from vae_lab.binarization import Dynamic, Static, Threshold
 
     pixels = np.random.default_rng(0).integers(0, 17, (20, 8, 8, 1), np.uint8)
@@ -155,3 +154,5 @@ def test_comparisons_are_corrected_over_all_arms():
     assert a.seeds_holm == pytest.approx(2 * a.over_seeds.p)
     assert b.seeds_holm == pytest.approx(b.over_seeds.p)
     assert a.needed < b.needed
+    a, b = compare_all(runs, "mvn", "test/elbo", lambda run: run.metrics["test/elbo"] * np.linspace(-4, 6, 20))
+    assert [a.images_holm, b.images_holm] == pytest.approx([2 * a.over_images.p, 2 * b.over_images.p])

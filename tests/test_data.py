@@ -1,13 +1,15 @@
 """Data sets: formats, splits, pins, and what is said of broken files."""
 
 import gzip
+import math
 import struct
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from vae_lab import compose
-from vae_lab.binarization import Dynamic, NoBinarization, Static, Threshold
+from vae_lab.binarization import Dequantized, Dynamic, NoBinarization, Static, Threshold
 from vae_lab.data import binarized_mnist, digits, idx, mnist
 from vae_lab.data.dataset import Split, hold_out, pixels_sha256, require_sha256
 from vae_lab.errors import UsageError
@@ -17,6 +19,20 @@ from vae_lab.program import load_dataset
 def write_idx(path, array, magic=b"\0\0\x08"):
     header = magic + bytes([array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape)
     path.write_bytes(gzip.compress(header + array.tobytes()))
+
+
+def test_dequantized_training_pixels_are_fresh_and_uniform_within_their_level():
+    pixels = digits.load(None, 237).test.pixels
+    one, other = (Dequantized().visit(pixels, 17, tf.constant([0, draw])).numpy() for draw in (0, 1))
+    np.testing.assert_array_equal(np.floor(one * 17), pixels)
+    assert abs((one * 17 - pixels).mean() - 0.5) < 4 / math.sqrt(12 * one.size)
+    assert np.mean(one != other) > 0.99
+
+
+def test_static_pixels_are_the_same_for_ever():
+    """Every test set is made of them: another draw is another version of the numerics."""
+    drawn, _ = Static().fix(digits.load(None, 237).test.pixels, 17, "test")
+    assert pixels_sha256(drawn)[:16] == "06c8c7824c5e3870", "raise NUMERICS_VERSION"
 
 
 def test_idx_reads_what_was_written(tmp_path):

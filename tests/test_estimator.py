@@ -141,10 +141,19 @@ def test_importance_weighting_with_one_sample_is_the_monte_carlo_elbo(program, e
     np.testing.assert_allclose(weighted.rate, plain.rate, rtol=0, atol=4e-6)
 
 
-def test_importance_weighted_bound_by_hand(program):
+@pytest.mark.parametrize("estimator", ["analytic_kl", "monte_carlo"])
+def test_distortion_is_the_mean_over_all_samples(program, estimator):
+    model, x, terms = estimate(program, f"estimator={estimator}", "estimator.samples=3", "estimator.groups=2")
+    z = model.encode(x).sample(6, seed=tf.constant([0, 7]))
+    np.testing.assert_allclose(terms.distortion, -np.mean(model.decode(z).log_prob(x), axis=0), rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "estimator", ["multiply_importance_weighted", "sticking_the_landing", "doubly_reparameterized"]
+)
+def test_importance_weighted_bound_by_hand(program, estimator):
     """The mean over M of log mean over K of the weights; the ELBO beside it is the mean of their logarithms."""
-    many = ("estimator.samples=3", "estimator.groups=2")
-    model, x, terms = estimate(program, "estimator=multiply_importance_weighted", *many)
+    model, x, terms = estimate(program, f"estimator={estimator}", "estimator.samples=3", "estimator.groups=2")
     q = model.encode(x)
     z = q.sample((2, 3), seed=tf.constant([0, 7]))
     log_weight = (model.decode(z).log_prob(x) + model.latent_prior().log_prob(z) - q.log_prob(z)).numpy().astype(float)

@@ -107,6 +107,7 @@ def test_log_likelihood_does_not_depend_on_how_samples_are_blocked(program):
         [posterior_samples(built.model.posterior, features, 50, 0, "importance", 0, block)[0] for block in (0, 1)],
         axis=0,
     )[:60]
+    assert len(np.unique(z.numpy()[:, 0], axis=0)) == 60
     log_weights = built.model.decode(z).log_prob(x) + built.model.latent_prior().log_prob(z) - q.log_prob(z)
     by_hand = np.logaddexp.reduce(log_weights.numpy().astype(float), axis=0) - math.log(60)
     np.testing.assert_allclose(built.log_likelihood(images, levels, 60, 0), by_hand, rtol=1e-6)
@@ -119,6 +120,8 @@ def test_xla_evaluates_to_the_same_numbers(program):
     assert compiled.elbo.jit
     images = pixels.fixed["test"]
     np.testing.assert_allclose(compiled.elbo(*images, 1, 0, 500)["elbo"], plain.elbo(*images, 1, 0, 500)["elbo"], 2e-5)
+    found, expected = (built.log_likelihood(*images, 60, 0) for built in (compiled, plain))
+    np.testing.assert_allclose(found, expected, rtol=2e-5)
 
 
 def test_bits_per_dim_only_for_probabilities_of_the_pixels(program):
@@ -127,6 +130,8 @@ def test_bits_per_dim_only_for_probabilities_of_the_pixels(program):
     assert metrics["test/bits_per_dim"] == pytest.approx(-metrics["test/log_likelihood"] / (64 * math.log(2)))
     assert metrics["test/elbo"] == pytest.approx(values["elbo"].mean())
     assert metrics["test/elbo"] == pytest.approx(-metrics["test/rate"] - metrics["test/distortion"])
+    metrics, _, _ = evaluated(built, "test", pixels, cfg, bits_offset=3.0)
+    assert metrics["test/bits_per_dim"] == pytest.approx(-metrics["test/log_likelihood"] / (64 * math.log(2)) + 3)
     metrics, _, _ = evaluated(built, "test", pixels, cfg, bits_offset=None)
     assert "test/bits_per_dim" not in metrics
 

@@ -364,6 +364,19 @@ def test_mvn_diag_scale_is_the_activation_of_its_features(activation):
     np.testing.assert_allclose(diagonal(raw, activation).stddev()[0], expected, rtol=1e-6)
 
 
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_the_scales_of_the_other_posteriors_are_the_activation_of_theirs(activation):
+    part = posterior("iaf", scale_activation=activation)
+    rows = features(part)
+    found = part.distribution(rows).distribution.stddev()
+    np.testing.assert_allclose(found, 1e-5 + ACTIVATIONS[activation](rows.numpy()[:, 3:6]), rtol=1e-5)
+    part = posterior("mvn_tril", scale_activation=activation)
+    rows = features(part)
+    raw = tf.linalg.diag_part(tfp.math.fill_triangular(rows[:, 3:])).numpy()
+    found = tf.linalg.diag_part(part.distribution(rows).scale.to_dense())
+    np.testing.assert_allclose(found, 1e-5 + ACTIVATIONS[activation](raw), rtol=1e-5)
+
+
 def test_mvn_diag_clips_its_features_to_their_range_and_gives_no_gradient_beyond():
     raw = tf.constant([-9.0, -6.0, 0.0, 1.9, 5.0])
     with tf.GradientTape() as tape:

@@ -209,6 +209,14 @@ def components(part):
 
 
 @pytest.mark.parametrize("covariance", ["diag", "full"])
+def test_mixture_starts_with_equal_weights_unit_scales_and_the_spread_asked_for(covariance):
+    weights, loc, cov = components(prior("mixture", components=500, covariance=covariance, loc_spread=0.25))
+    np.testing.assert_allclose(weights, 1 / 500, rtol=1e-5)
+    np.testing.assert_allclose(cov, np.broadcast_to(np.eye(3), cov.shape), atol=1e-5)
+    assert abs(loc.std() - 0.25) < 4 * 0.25 / np.sqrt(2 * loc.size)
+
+
+@pytest.mark.parametrize("covariance", ["diag", "full"])
 def test_mixture_equals_hand_formula(covariance):
     part, z = scrambled(prior("mixture", covariance=covariance)), draws((20, 3))
     by_component = [

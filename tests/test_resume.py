@@ -3,9 +3,11 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,7 +18,7 @@ from vae_lab.identity import hashes_of
 from vae_lab.interrupts import Interrupts
 from vae_lab.run import run, store_of
 from vae_lab.sweep.claim import Claim, Claimed
-from vae_lab.sweep.job import job_tags, run_job
+from vae_lab.sweep.job import Skipped, attempts, job_tags, run_job, unfinished
 from vae_lab.sweep.tidy import close_dead_runs, close_if_running
 from vae_lab.tracking.records import read_run
 from vae_lab.tracking.run import TrackedRun
@@ -298,6 +300,41 @@ def test_a_run_that_goes_on_has_no_error_any_more(own_home):
     assert "KeyboardInterrupt" in read_run(store, tracked.run_id).tags["vae_lab.error"]
     with TrackedRun(store, "cut", {}, run_id=tracked.run_id):
         assert "vae_lab.error" not in read_run(store, tracked.run_id).tags
+
+
+def test_which_run_a_job_goes_on_with():
+    def of(status, **tags):
+        return SimpleNamespace(run_id=status, status=status, tags={f"vae_lab.{key}": tags[key] for key in tags})
+
+    now, far = int(time.time()), {"host": "another machine"}
+    with pytest.raises(Claimed, match="another machine"):
+        unfinished([of("RUNNING", **far, heartbeat=str(now))], True)
+    silent, here = of("RUNNING", **far, heartbeat=str(now - 3700)), of("RUNNING", host=socket.gethostname())
+    for cut_off in (silent, here, of("KILLED")):
+        assert unfinished([of("FAILED"), cut_off], has_checkpoint=False) is cut_off
+    assert unfinished([of("FAILED")], has_checkpoint=False) is None
+    assert unfinished([of("FAILED")], has_checkpoint=True) is not None
+    assert unfinished([of("KILLED", pruned="true")], has_checkpoint=True) is None
+
+
+def test_a_job_that_takes_its_process_down_is_tried_three_times_a_start():
+    def begun(started, times):
+        return SimpleNamespace(
+            run_id="a", status="RUNNING", tags={"vae_lab.sweep_started": started, "vae_lab.attempts": times}
+        )
+
+    cfg = SimpleNamespace(sweep=SimpleNamespace(started=7))
+    assert [attempts(cfg, run) for run in (None, begun("7", "2"), begun("6", "3"))] == [1, 3, 1]
+    with pytest.raises(Skipped, match="has died 3 times"):
+        attempts(cfg, begun("7", "3"))
+
+
+def test_a_second_interrupt_acts_at_once():
+    with Interrupts() as interrupts:
+        signal.raise_signal(signal.SIGINT)
+        assert interrupts.asked
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
 
 
 def test_a_row_that_is_sent_twice_is_there_once(own_home):

@@ -1,5 +1,7 @@
 """Plans of sweeps, their progress lines and their tables."""
 
+import copy
+import functools
 import math
 import os
 import time
@@ -7,14 +9,15 @@ from types import SimpleNamespace
 
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.utils import JobStatus
 
-from vae_lab.compose import compose_unchecked, plain
+from vae_lab.compose import compose_unchecked, flat, plain
 from vae_lab.device import gpus
 from vae_lab.errors import UsageError
-from vae_lab.identity import hashes_of, model_structure, resolve_jit, training_structure
+from vae_lab.identity import AXES, PLACES, hashes_of, model_structure, resolve_jit, training_structure
 from vae_lab.report.table import cell_of, table_of
 from vae_lab.sweep.checked import CheckedJob
-from vae_lab.sweep.multirun import run_all
+from vae_lab.sweep.multirun import run_all, share_cores
 from vae_lab.sweep.parent import SweepRun
 from vae_lab.sweep.plan import plan, to_override
 from vae_lab.sweep.progress import Progress, duration
@@ -171,6 +174,18 @@ def test_identity_ignores_places_and_speed_and_sees_everything_else(monkeypatch)
     assert hashes_of(config())["vae_lab.training"] != base["vae_lab.training"]
 
 
+@pytest.mark.parametrize("node", [*(axis for axis in AXES if axis != "data"), "optimizer", "schedule", "training"])
+def test_every_setting_of_a_model_and_its_training_is_part_of_the_identity(node):
+    base = config()
+    for key in flat(base[node]):
+        changed = copy.deepcopy(base)
+        *path, leaf = key.split(".")
+        functools.reduce(dict.__getitem__, path, changed[node])[leaf] = "another"
+        ignored = key.startswith("facts.") or f"{node}.{key}".startswith(PLACES)
+        same = hashes_of(changed)["vae_lab.training"] == hashes_of(base)["vae_lab.training"]
+        assert same == ignored, key
+
+
 def test_identity_separates_training_evaluation_and_seed():
     base = hashes_of(config())
     evaluated = hashes_of(config(**{"evaluation.importance_samples": 7}))
@@ -198,8 +213,15 @@ def test_model_structure_ignores_how_and_on_which_pixels_a_model_is_trained():
     base = model_structure(config())
     for changes in ({"estimator": "monte_carlo"}, {"binarization": "static"}, {"optimizer": "sgd"}, {"seed": 3}):
         assert model_structure(config(**changes)) == base
-    for changes in ({"latent_size": 3}, {"binarization": "none", "likelihood": "normal"}, {"data": "mnist"}):
+    for changes in (
+        {"latent_size": 3},
+        {"binarization": "none", "likelihood": "normal"},
+        {"data": "mnist"},
+        {"training.precision": "mixed_bfloat16"},
+    ):
         assert model_structure(config(**changes)) != base
+    grey, drawn = (config(likelihood="discretized_logistic", binarization=name) for name in ("none", "static"))
+    assert model_structure(grey) != model_structure(drawn)
 
 
 def test_training_structure_ignores_seed_and_constant_learning_rate_alone():
@@ -210,6 +232,8 @@ def test_training_structure_ignores_seed_and_constant_learning_rate_alone():
         {"training.batch_size": 10},
         {"estimator.beta": 2},
         {"prior": "mixture", "estimator": "monte_carlo"},
+        {"training.loss_reduction": "sum"},
+        {"training.normalize_gradients": "true"},
     ):
         assert training_structure(config(**changes), 1200) != base
     assert training_structure(config(), 1000) != base
@@ -217,6 +241,8 @@ def test_training_structure_ignores_seed_and_constant_learning_rate_alone():
     assert training_structure(config(**falling), 1200) != training_structure(
         config(**falling, **{"optimizer.learning_rate": 0.1}), 1200
     )
+    longer = config(**falling, **{"training.epochs": 50})
+    assert training_structure(longer, 1200) != training_structure(config(**falling), 1200)
 
 
 def test_each_worker_takes_a_gpu_of_its_own(tmp_path, monkeypatch):
@@ -260,6 +286,33 @@ def test_a_search_is_not_watched_as_a_sweep(tmp_path):
         newest_sweep(store)
     with pytest.raises(UsageError, match="is a search; its command with "):
         standing(store, search.run_id)
+
+
+def test_jobs_are_launched_again_as_long_as_some_of_them_finish(tmp_path):
+    """Five workers die one after the other, each with a job done: that is no reason to give up."""
+    cfg = compose_unchecked(f"tracking.uri=sqlite:///{tmp_path}/mlflow.db", f"tracking.artifacts={tmp_path}/artifacts")
+    jobs = [CheckedJob("a", f"a-s{seed}", (f"seed={seed}",), f"identity {seed}", "one", 1) for seed in range(5)]
+    parent, launched = SweepRun(cfg, None, "python train.py", jobs, 0), []
+
+    def die(batch):
+        launched.append(len(batch))
+        if len(batch) == 1:
+            return [SimpleNamespace(status=JobStatus.COMPLETED)]
+        job = jobs[len(jobs) - len(batch)]
+        TrackedRun(parent.store, job.name, {"vae_lab.evaluation": job.evaluation}).finish("FINISHED")
+        raise OSError("a worker died")
+
+    assert run_all(jobs, parent, 0, die) == {}
+    parent.run.finish("FINISHED")
+    assert launched == [5, 4, 3, 2, 1]
+
+
+@pytest.mark.parametrize(("workers", "share"), [(2, "4"), (-1, "1"), (1, None), (None, None)])
+def test_workers_share_the_cores(workers, share, monkeypatch):
+    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    monkeypatch.setattr(os, "environ", {})
+    share_cores(workers)
+    assert os.environ.get("TF_NUM_INTRAOP_THREADS") == share
 
 
 def test_a_launcher_that_cannot_start_a_job_is_given_up_after_three_tries(tmp_path):

@@ -126,12 +126,12 @@ def test_static_shows_the_same_pixels_each_epoch_and_dynamic_fresh_ones(program)
 
 
 def test_dynamic_pixels_are_coins_of_their_grey_level(program):
-    """Over 30 epochs the mean of every pixel level is its intensity within four standard errors."""
-    pixels, seen = visits(program, "dynamic", 30)
+    """Over 9000 visits of one image the mean of each pixel is its intensity within five standard errors."""
+    pixels, seen = visits(program, "dynamic", 30, one_image=True)
     assert set(np.unique(seen)) == {0.0, 1.0}
-    expected = pixels.train.mean() / 16
-    variance = np.mean(pixels.train / 16 * (1 - pixels.train / 16))
-    assert abs(seen.mean() - expected) < 4 * np.sqrt(variance / seen.size)
+    intensity = pixels.train[0] / 16
+    error = np.abs(seen.mean(axis=(0, 1)) - intensity)
+    assert np.all(error <= 5 * np.sqrt(intensity * (1 - intensity) / 9000))
 
 
 def test_dynamic_pixels_are_drawn_anew_each_epoch(program):
@@ -139,6 +139,18 @@ def test_dynamic_pixels_are_drawn_anew_each_epoch(program):
     _, seen = visits(program, "dynamic", 2, one_image=True)
     first, second = ({image.tobytes() for image in epoch} for epoch in seen)
     assert len(first & second) < 3
+
+
+def test_warmup_goes_by_the_epochs_that_are_over(program, monkeypatch):
+    """Of two steps an epoch and a warm-up of two epochs, the rate weighs 0, 1/4, 1/2, 3/4, 1 and 1."""
+    _, pixels, built = program("training.jit=false", "training.batch_size=600", "estimator.warmup_epochs=2")
+    monkeypatch.setattr(built.trainer, "_group", lambda: 1)
+    results, _ = trained(built, pixels, epochs=3)
+    weights = []
+    for first, both in zip(results[::2], results[1::2], strict=True):
+        second = {name: 2 * both.running[name] - first.running[name] for name in both.running}
+        weights += [(of["loss"] - of["distortion"]) / of["rate"] for of in (first.running, second)]
+    assert weights == pytest.approx([0, 0.25, 0.5, 0.75, 1, 1], abs=1e-4)
 
 
 def test_gradient_steps_lower_the_loss_with_every_optimizer(program):

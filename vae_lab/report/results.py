@@ -54,7 +54,7 @@ def index_markdown(folder: Path) -> str:
         if page.name != "README.md":
             _, question, _, outcome, *_ = page.read_text(encoding="utf-8").split("\n\n")
             rows.append([f"[{page.stem}]({page.name})", question.strip(), outcome.strip()])
-    return markdown_table(["study", "question", "outcome"], rows)
+    return markdown_table(["study", "question", "outcome"], rows, left=3)
 
 
 def differences_markdown(report: Report) -> str:

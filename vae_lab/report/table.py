@@ -99,9 +99,9 @@ def latex_text(text: str) -> str:
     return "".join(LATEX.get(sign, sign) for sign in text)
 
 
-def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A Markdown table, the first column to the left and all others to the right."""
-    lines = [header, ["---", *["---:"] * (len(header) - 1)], *rows]
+def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]], left: int = 1) -> str:
+    """A Markdown table whose first columns (`left` of them) hold words and whose others hold numbers."""
+    lines = [header, ["---" if place < left else "---:" for place in range(len(header))], *rows]
     cells = ([" ".join(text.split()).replace("|", r"\|") for text in line] for line in lines)
     return "".join(f"| {' | '.join(line)} |\n" for line in cells)
 
