@@ -214,6 +214,16 @@ def test_two_starts_of_one_sweep_do_every_job_once(tmp_path):
 
 
 @pytest.mark.slow
+def test_two_workers_share_a_sweep(tmp_path):
+    words = ["train", "-m", "seed=0,1,2,3", *TINY, *QUICK, "hydra/launcher=workers", "hydra.launcher.n_jobs=2"]
+    assert "4 of 4 jobs done" in command(tmp_path, *words)
+    store = store_in(tmp_path)
+    runs = store.client.search_runs([store.experiment_id], "tags.`vae_lab.kind` = 'run'")
+    assert [run.info.status for run in runs] == ["FINISHED"] * 4
+    assert len({run.data.tags["vae_lab.process"] for run in runs}) <= 2  # which are used again
+
+
+@pytest.mark.slow
 def test_arms_that_become_one_run_are_an_error(tmp_path):
     printed = command(
         tmp_path, "train", "experiment=quickstart", "estimator=monte_carlo", "prior=mvn", "seed=0", code=2
