@@ -330,11 +330,15 @@ def test_a_job_that_takes_its_process_down_is_tried_three_times_a_start():
 
 
 def test_a_second_interrupt_acts_at_once():
-    with Interrupts() as interrupts:
-        signal.raise_signal(signal.SIGINT)
-        assert interrupts.asked
-        with pytest.raises(KeyboardInterrupt):
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's background job ignores
+    try:
+        with Interrupts() as interrupts:
             signal.raise_signal(signal.SIGINT)
+            assert interrupts.asked
+            with pytest.raises(KeyboardInterrupt):
+                signal.raise_signal(signal.SIGINT)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_a_row_that_is_sent_twice_is_there_once(own_home):
