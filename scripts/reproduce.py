@@ -52,11 +52,10 @@ def places(settings: list[str]) -> Any:
     return compose_unchecked(*(word for word in settings if word.startswith(("tracking.", "paths."))))
 
 
-def opened(settings: list[str]) -> Any:
-    """The store that the settings name, or None where there is no database yet."""
+def opened(uri: str) -> Any:
+    """The store, or None where there is no database yet."""
     from vae_lab.tracking.store import database_path, open_store
 
-    uri = places(settings).tracking.uri
     path = database_path(uri)
     return None if path is not None and not path.is_file() else open_store(uri)
 
@@ -67,7 +66,7 @@ def list_experiments(settings: list[str]) -> int:
     from vae_lab.sweep.experiments import experiment_names, read_experiment
     from vae_lab.terminal import show_lines
 
-    store, lines = opened(settings), []
+    store, lines = opened(places(settings).tracking.uri), []
     for name in experiment_names():
         one = read_experiment(name)
         counted = find_runs(store, one.study).counted if store is not None else {}
@@ -85,14 +84,14 @@ def reproduce(name: str, settings: list[str], write: bool) -> int:
     from vae_lab.report.write import publish
     from vae_lab.sweep.experiments import read_experiment
 
-    study = read_experiment(name).study
+    study, there = read_experiment(name).study, places(settings)
     command = [sys.executable, str(SCRIPTS / "train.py"), f"experiment={name}", *settings]
     code = subprocess.run(command, check=False).returncode
-    store = opened(settings) if code in (0, 1) else None
+    store = opened(there.tracking.uri) if code in (0, 1) else None
     if store is None:
         return code
     found = gather(store, study)
-    print(f"\npage: {publish(found, Path(places(settings).paths.outputs) / 'reports' / name)}")
+    print(f"\npage: {publish(found, Path(there.paths.outputs) / 'reports' / name)}")
     show_report(found)
     if write:
         from vae_lab.report.results import write_results

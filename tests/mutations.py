@@ -99,7 +99,7 @@ MUTATIONS = {
         "vae_lab/prior/mixture.py",
         "initializer=keras.initializers.RandomNormal(stddev=loc_spread)",
         'initializer="zeros"',
-        "tests/test_estimator.py::test_mixture_components_that_start_apart_get_different_gradients",
+        "tests/test_prior.py::test_mixture_components_that_start_apart_get_different_gradients",
     ),
     "score term left in": Mutation(
         "vae_lab/estimator/sticking_the_landing.py",

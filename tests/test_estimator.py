@@ -47,16 +47,6 @@ def test_monte_carlo_terms_by_hand(program):
     np.testing.assert_allclose(terms.rate, np.mean(log_q - log_p, axis=0), rtol=1e-4, atol=1e-4)
 
 
-def test_monte_carlo_rate_agrees_with_the_closed_form_within_four_standard_errors(program):
-    _cfg, pixels, built = program("training.jit=false")
-    x = batch(pixels, 6)
-    q, p = built.model.encode(x), built.model.latent_prior()
-    z = q.sample(4000, seed=tf.constant([1, 2]))
-    draws = (q.log_prob(z) - p.log_prob(z)).numpy()
-    standard_error = draws.std(axis=0, ddof=1) / np.sqrt(len(draws))
-    assert np.all(np.abs(draws.mean(axis=0) - tfd.kl_divergence(q, p).numpy()) < 4 * standard_error)
-
-
 @pytest.mark.parametrize("estimator", ["analytic_kl", "monte_carlo"])
 def test_elbo_is_minus_rate_plus_distortion_and_beta_weighs_the_loss_alone(program, estimator):
     _, _, plain = estimate(program, f"estimator={estimator}")
@@ -115,14 +105,6 @@ def test_gradient_reaches_every_weight(program):
         for weight, gradient in zip(weights, tape.gradient(loss, weights), strict=True):
             assert gradient is not None, weight.path
             assert np.any(gradient.numpy() != 0), weight.path
-
-
-def test_mixture_components_that_start_apart_get_different_gradients(program):
-    cfg, pixels, built = program("estimator=monte_carlo", "prior=mixture", "prior.components=3", "training.jit=false")
-    with tf.GradientTape() as tape:
-        loss = tf.reduce_mean(compose.make_estimator(cfg)(built.model, batch(pixels), tf.constant([0, 1])).loss)
-    gradient = tape.gradient(loss, built.model.prior.loc.value).numpy()
-    assert np.abs(gradient[0] - gradient[1]).max() > 1e-4
 
 
 @pytest.mark.parametrize(

@@ -27,12 +27,10 @@ PLACES = (
 AXES = ("data", "binarization", "encoder", "posterior", "decoder", "likelihood", "prior", "estimator")
 
 
-def _plain(option: dict[str, Any], *left_out: str) -> dict[str, Any]:
-    return {key: value for key, value in option.items() if key not in ("facts", "dir", "path", *left_out)}
-
-
-def _without_places(node: str, settings: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in settings.items() if f"{node}.{key}" not in PLACES}
+def _content(cfg: dict[str, Any], node: str, *left_out: str) -> dict[str, Any]:
+    """What counts of a node: its settings without facts and places."""
+    ignored = ("facts", *left_out)
+    return {key: value for key, value in cfg[node].items() if key not in ignored and f"{node}.{key}" not in PLACES}
 
 
 def _digest(content: Any) -> str:
@@ -49,9 +47,9 @@ def resolve_jit(cfg: dict[str, Any]) -> bool:
 
 def training_content(cfg: dict[str, Any]) -> dict[str, Any]:
     """What a trained run depends on but for its data's values, from a resolved plain configuration."""
-    content: dict[str, Any] = {axis: _plain(cfg[axis]) for axis in AXES}
+    content: dict[str, Any] = {axis: _content(cfg, axis) for axis in AXES}
     content |= {"optimizer": cfg["optimizer"], "schedule": cfg["schedule"]}
-    content |= {"training": _plain(_without_places("training", cfg["training"]), "jit"), "jit": resolve_jit(cfg)}
+    content |= {"training": _content(cfg, "training", "jit"), "jit": resolve_jit(cfg)}
     if cfg["training"]["select"] == "best" or cfg["training"]["early_stopping"]["patience"] is not None:
         content["validation"] = {key: cfg["evaluation"][key] for key in ("seed", "samples")}
     return content | {"latent_size": cfg["latent_size"], "seed": cfg["seed"]}
@@ -68,7 +66,7 @@ def hashes_of(cfg: dict[str, Any]) -> dict[str, str]:
     """
     data = {"data_sha256": data_identity(cfg["data"]), "numerics_version": NUMERICS_VERSION}
     training = training_content(cfg) | data
-    evaluation = training | {"evaluation": _without_places("evaluation", cfg["evaluation"])}
+    evaluation = training | {"evaluation": _content(cfg, "evaluation")}
     group = {key: value for key, value in training.items() if key != "seed"}
     return {
         "vae_lab.training": _digest(training),
@@ -80,7 +78,7 @@ def hashes_of(cfg: dict[str, Any]) -> dict[str, str]:
 
 def model_structure(cfg: dict[str, Any]) -> str:
     """What a model and its compiled evaluations depend on: its parts, not how or on which values they are trained."""
-    parts = {axis: _plain(cfg[axis]) for axis in AXES if axis not in ("binarization", "estimator")}
+    parts = {axis: _content(cfg, axis) for axis in AXES if axis not in ("binarization", "estimator")}
     # The pixels' levels follow from the binarization; for the same model they must be the same.
     levels = cfg["binarization"]["facts"]["pixels"]
     precision = cfg["training"]["precision"]
@@ -96,7 +94,7 @@ def training_structure(cfg: dict[str, Any], rows: int = 0) -> str:
         key: content["training"][key] for key in ("batch_size", "loss_reduction", "normalize_gradients", "precision")
     }
     if cfg["schedule"]["_target_"].endswith(".constant"):
-        content["optimizer"] = _plain(cfg["optimizer"], "learning_rate")
+        content["optimizer"] = _content(cfg, "optimizer", "learning_rate")
     else:
         content["epochs"] = cfg["training"]["epochs"]
     return _digest(content)

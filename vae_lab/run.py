@@ -81,9 +81,7 @@ def evaluate_again(
       run_id: an evaluation that was cut off, to do anew inside the same run.
     """
     store, tags = store_of(cfg), tags | hashes_of(compose.plain(cfg))
-    # These weights may have been taken before: the run named is the one that trained them.
-    tags["vae_lab.trained_by"] = trained.tags.get("vae_lab.trained_by", trained.run_id)
-    tags["vae_lab.epoch"] = trained.tags["vae_lab.epoch"]
+    tags |= {"vae_lab.trained_by": trained.trained_by, "vae_lab.epoch": trained.tags["vae_lab.epoch"]}
     with TrackedRun(store, name, provenance() | tags, cfg.sweep.parent, run_id) as record:
         try:
             log_setting(cfg, record)
@@ -92,8 +90,8 @@ def evaluate_again(
                 program.model.load_weights(fetch_artifact(store, trained.run_id, WEIGHTS, folder))
             metrics = conclude(cfg, program, dataset, pixels, record, int(tags["vae_lab.epoch"]))
             log_weights(program.model, record)
-        except BaseException:
-            record.waiting.clear()  # the next attempt takes them anew, at other times
+        except (KeyboardInterrupt, SystemExit):
+            record.waiting.clear()  # the next start takes these rows anew, at other times
             raise
     return metrics
 

@@ -51,16 +51,11 @@ def per_image_values(store: Store, metric: str, folder: Path) -> PerImage:
     return read_once
 
 
-def trained_by(run: RunRecord) -> str:
-    """Id of the run that trained a run's weights: another one where these were only evaluated."""
-    return run.tags.get("vae_lab.trained_by", run.run_id)
-
-
 def curves_of(store: Store, metric: str, runs: StudyRuns) -> dict[str, dict[str, Curve]]:
     """The curves of val and running by arm; of an arm without a finished run, those of its running ones."""
     quantity = metric.partition("/")[2]
     quantity = quantity if quantity in BY_EPOCH else "elbo"
-    by_arm = {arm: [trained_by(run) for run in by_seed.values()] for arm, by_seed in runs.counted.items()}
+    by_arm = {arm: [run.trained_by for run in by_seed.values()] for arm, by_seed in runs.counted.items()}
     for run in runs.running:
         arm = run.tags.get("vae_lab.arm", "default")
         if not runs.counted[arm]:
@@ -95,8 +90,8 @@ def sheets_of(store: Store, runs: StudyRuns, folder: Path) -> dict[str, dict[str
         if by_seed:
             seed = min(shared or by_seed)
             shown = by_seed[seed]
-            if trained_by(shown) != shown.run_id:
-                shown = read_run(store, trained_by(shown))
+            if shown.trained_by != shown.run_id:
+                shown = read_run(store, shown.trained_by)
             for kind, (epoch, path) in last_frames(store, shown, folder).items():
                 found.setdefault(kind, {})[arm] = (seed, epoch, path.read_bytes())
     return found

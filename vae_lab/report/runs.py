@@ -224,7 +224,7 @@ def doubts(counted: dict[str, dict[int, RunRecord]]) -> list[str]:
                 f"{len(other)} of {len(runs)} runs {have} another {what} ({names}) than the newest "
                 f"({newest.tags.get(tag, 'none')[:40]}): {listed}"
             )
-    if evaluated := sum("vae_lab.trained_by" in run.tags for run in runs):
+    if evaluated := sum(run.trained_by != run.run_id for run in runs):
         notes.append(
             f"{evaluated} of {len(runs)} runs evaluate weights that other runs trained, whose time is not counted here"
         )

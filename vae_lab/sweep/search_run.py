@@ -58,10 +58,9 @@ class SearchRun:
     def _value(self, record: RunRecord | None) -> float:
         if record is None or record.status != "FINISHED":
             return math.nan
-        if (
-            trained_by := record.tags.get("vae_lab.trained_by")
-        ) is not None:  # only evaluated, by weights of another run
-            return self._value(newest_finished([r for r in self._same_training(record) if r.run_id == trained_by]))
+        if record.trained_by != record.run_id:
+            same = self._same_training(record)
+            return self._value(newest_finished([run for run in same if run.run_id == record.trained_by]))
         value = metric_at(self.store, record.run_id, self.metric, int(record.tags["vae_lab.epoch"]))
         return math.nan if value is None else value
 

@@ -33,6 +33,11 @@ class RunRecord:
         """How long the run took, or has taken so far."""
         return (self.ended or time.time() * 1000) / 1000 - self.started / 1000
 
+    @property
+    def trained_by(self) -> str:
+        """Id of the run that trained the weights: another one where these were only evaluated."""
+        return self.tags.get("vae_lab.trained_by", self.run_id)
+
 
 def runs_tagged(store: Store, tag: str, value: str) -> list[RunRecord]:
     """The runs of the store's experiment that have a tag, first started first."""
