@@ -52,7 +52,7 @@ MUTATIONS = {
     ),
     "log-sum-exp of the mixture per dimension": Mutation(
         "vae_lab/prior/mixture.py",
-        "return tfd.MixtureSameFamily(tfd.Categorical(logits=self.logits.value), self._components())",
+        "return gaussian_mixture(self.logits.value, self._components())",
         "per_dimension = tfd.Categorical(logits=self.logits.value + 0 * self.loc.value[0][:, None])\n"
         "        normals = [self.loc.value, positive(self.raw_scale.value, self.scale_floor)]\n"
         "        normals = tfd.Normal(*map(tf.transpose, normals))\n"

@@ -9,7 +9,7 @@ import scipy.stats
 import tensorflow as tf
 
 from vae_lab import compose
-from vae_lab.likelihood.bernoulli import Bernoulli
+from vae_lab.likelihood.bernoulli import Bernoulli, sum_of_softplus
 from vae_lab.likelihood.categorical import Categorical
 from vae_lab.likelihood.continuous_bernoulli import ContinuousBernoulli
 from vae_lab.likelihood.discretized_logistic import DiscretizedLogistic
@@ -353,6 +353,20 @@ def test_continuous_bernoulli_mean_is_that_of_its_density_and_not_the_sigmoid():
     integral = np.trapezoid(x * np.exp(log_prob(distribution, x)[:, 0]), x)
     np.testing.assert_allclose(distribution.mean().numpy().item(), integral, atol=1e-5)
     assert abs(integral - scipy.special.expit(2.0)) > 0.2
+
+
+@pytest.mark.parametrize("pixels", [1, 13, 17, 784])
+def test_softplus_of_many_logits_by_products_and_its_gradient(pixels):
+    """Also where exp overflows, and where the sum has nothing but what float32 keeps of small terms."""
+    logits = np.random.default_rng(0).normal(size=(3, 2, pixels)) * 10
+    logits[0, 0], logits[1, 1] = 1e4, -10.0
+    with tf.GradientTape() as tape:
+        tape.watch(tensor := tf.constant(logits, tf.float32))
+        total = sum_of_softplus(tensor)
+        loss = tf.reduce_sum(total * [1.0, -2.0])
+    np.testing.assert_allclose(total, np.logaddexp(0, logits).sum(axis=-1), rtol=1e-6)
+    sigmoid = 1 / (1 + np.exp(-np.clip(logits, -50, 50)))
+    np.testing.assert_allclose(tape.gradient(loss, tensor), sigmoid * [[1.0], [-2.0]], rtol=1e-5, atol=1e-12)
 
 
 @pytest.mark.parametrize("grey", [False, True])

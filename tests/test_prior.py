@@ -11,6 +11,7 @@ from scipy.special import logsumexp
 from vae_lab import compose
 from vae_lab.checks.facts import fact
 from vae_lab.errors import UsageError
+from vae_lab.layers.gaussian_mixture import DiagonalGaussianMixture, gaussian_mixture
 
 tfd = tfp.distributions
 
@@ -267,6 +268,29 @@ def test_mixture_kl_lies_between_its_bounds(covariance, count):
         assert lower - 4 * standard_error <= kl <= upper + 4 * standard_error
         if count == 1:
             assert abs(kl - upper) < 4 * standard_error
+
+
+@pytest.mark.parametrize("grid", [(), (2, 3)])
+def test_matrix_products_give_the_mixture_of_narrow_components_and_its_gradient(grid):
+    """Means of size 1 and scales of 1e-3: z^2 / s^2 is a million times the distance that is left of it."""
+    rng = np.random.default_rng(0)
+    loc, scale = rng.normal(size=(5, *grid, 4)), np.exp(rng.normal(size=(5, *grid, 4))) / 1000
+    z = np.float32(loc[rng.integers(5, size=(7, 2))] + rng.normal(size=(7, 2, *grid, 4)) / 1000)
+    loc, scale, logits = (tf.constant(values, tf.float32) for values in (loc, scale, rng.normal(size=5)))
+
+    def components(dtype):
+        diagonal = tfd.MultivariateNormalDiag(tf.cast(loc, dtype), tf.cast(scale, dtype))
+        return tfd.Independent(diagonal, len(grid)) if grid else diagonal
+
+    exact = tfd.MixtureSameFamily(tfd.Categorical(logits=tf.cast(logits, tf.float64)), components(tf.float64))
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch([loc, scale, logits])
+        log_p = gaussian_mixture(logits, components(tf.float32)).log_prob(z)
+        expected = tfd.MixtureSameFamily(tfd.Categorical(logits=logits), components(tf.float32)).log_prob(z)
+    assert isinstance(gaussian_mixture(logits, components(tf.float32)), DiagonalGaussianMixture)
+    np.testing.assert_allclose(log_p, exact.log_prob(z.astype(np.float64)), rtol=1e-5)
+    for found, known in zip(*(tape.gradient(y, [loc, scale, logits]) for y in (log_p, expected)), strict=True):
+        np.testing.assert_allclose(found, known, rtol=1e-3, atol=1e-3 * np.abs(known).max())
 
 
 def test_mixture_components_that_start_apart_get_different_gradients():

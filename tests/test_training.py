@@ -1,5 +1,7 @@
 """The compiled loop: what it visits, what it repeats, what it refuses."""
 
+import random
+
 import keras
 import numpy as np
 import pytest
@@ -220,6 +222,17 @@ def test_initial_weights_depend_on_the_seed_and_their_own_part_alone(program):
     for path in kernels:
         assert not np.array_equal(standard[path], other_seed[path])
         np.testing.assert_array_equal(standard[path], mixture[path])
+
+
+def test_making_a_model_leaves_the_seeds_of_the_process_alone(program):
+    """TensorFlow forgets all that it has compiled when its own seed is set; the next run would pay for that."""
+
+    def drawn(act):
+        keras.utils.set_random_seed(1)
+        act()
+        return random.random(), float(tf.random.uniform([]))
+
+    assert drawn(lambda: program("prior=mixture", "estimator=monte_carlo")) == drawn(lambda: None)
 
 
 def test_initializer_is_the_one_that_was_asked_for(program):

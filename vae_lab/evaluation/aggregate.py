@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from vae_lab.binarization import intensities
 from vae_lab.evaluation.latent import marginal_kl
+from vae_lab.layers.gaussian_mixture import gaussian_mixture
 from vae_lab.randomness import seed_for
 
 ENCODED = 100  # images at once through the encoder
@@ -28,25 +29,28 @@ class AggregateEvaluator:
 
     def __init__(self, model):
         self.model = model
-        features = tf.TensorSpec([None, *model.encoder.output_shape[1:]], tf.float32)
-        latents, seed = tf.TensorSpec([None, *model.latent_shape], tf.float32), tf.TensorSpec([2], tf.int32)
+        images, features, latents = (
+            tf.TensorSpec([None, *shape], tf.float32)
+            for shape in (model.encoder.input_shape[1:], model.encoder.output_shape[1:], model.latent_shape)
+        )
+        seed = tf.TensorSpec([2], tf.int32)
+        self._features = tf.function(model.features, input_signature=[images])
         self._draw = tf.function(self._draw_latents, input_signature=[features, seed])
         self._log_mixture = tf.function(self._log_mixture_density, input_signature=[latents, features])
 
     def _draw_latents(self, features, seed):
         q = self.model.posterior.distribution(features)
         z = q.sample(seed=seed)
-        return z, q.log_prob(z)
+        return z, q.log_prob(z), marginal_kl(q, self.model.latent_prior(), z)
 
     def _log_mixture_density(self, z, features):
-        log_q = self.model.posterior.distribution(features).log_prob(z[:, tf.newaxis])
-        images = tf.cast(tf.shape(features)[0], tf.float64)
-        return tf.reduce_logsumexp(tf.cast(log_q, tf.float64), axis=1) - tf.math.log(images)
+        q = self.model.posterior.distribution(features)
+        return gaussian_mixture(tf.zeros(tf.shape(features)[0]), q).log_prob(z)
 
     def features(self, pixels, levels):
         """Pixels [N,H,W,C] of `levels` levels -> features [N,...]."""
         blocks = [
-            self.model.features(intensities(pixels[start : start + ENCODED], levels))
+            self._features(intensities(pixels[start : start + ENCODED], levels))
             for start in range(0, len(pixels), ENCODED)
         ]
         return tf.concat(blocks, axis=0)
@@ -63,15 +67,14 @@ class AggregateEvaluator:
           "mutual_information" float64 [N], in nats, where wanted; and "marginal_kl" [latents] where it is known.
         """
         features = self.features(pixels, levels)
-        z, log_q = self._draw(features, seed_for(seed, "aggregate"))
+        z, log_q, kl = self._draw(features, seed_for(seed, "aggregate"))
         results = {}
         if mutual_information:
             step = max(1, PAIRS // len(pixels))
             parts = [self._log_mixture(z[start : start + step], features) for start in range(0, len(pixels), step)]
             results["mutual_information"] = log_q.numpy().astype(np.float64) - np.concatenate(parts)
-        kl = marginal_kl(self.model.posterior.distribution(features), self.model.latent_prior(), z)
         if kl is not None:
-            results["marginal_kl"] = kl
+            results["marginal_kl"] = kl.numpy()
         return results
 
 

@@ -1,6 +1,8 @@
 """What the latents carry."""
 
+import keras
 import numpy as np
+import tensorflow as tf
 import tensorflow_probability as tfp
 
 tfd = tfp.distributions
@@ -27,13 +29,13 @@ def marginals(distribution):
         components = marginals(distribution.components_distribution)
         if components is None:
             return None
-        each_latent = [np.moveaxis(part.numpy(), 0, -1) for part in (components.loc, components.scale)]
+        each_latent = [keras.ops.moveaxis(part, 0, -1) for part in (components.loc, components.scale)]
         weights = distribution.mixture_distribution.logits_parameter()
         return tfd.MixtureSameFamily(tfd.Categorical(logits=weights), tfd.Normal(*each_latent))
     return None
 
 
-def marginal_kl(q, p, z) -> np.ndarray | None:
+def marginal_kl(q, p, z) -> tf.Tensor | None:
     """KL(q(z_j|x), p(z_j)) of each latent alone, averaged over images; float64 [latents], in nats.
 
     In closed form where both are Gaussian; else the mean over images of log q(z_j|x) - log p(z_j) at one draw an
@@ -52,4 +54,4 @@ def marginal_kl(q, p, z) -> np.ndarray | None:
         return None
     gaussian = isinstance(p, tfd.Normal)
     kl = tfd.kl_divergence(q, p) if gaussian else q.log_prob(z) - p.log_prob(z)
-    return kl.numpy().astype(np.float64).mean(axis=0).ravel()
+    return tf.reshape(tf.reduce_mean(tf.cast(kl, tf.float64), axis=0), [-1])

@@ -4,6 +4,7 @@ import keras
 import tensorflow_probability as tfp
 
 from vae_lab.layers.flat_latent import flat_size
+from vae_lab.layers.gaussian_mixture import gaussian_mixture
 from vae_lab.layers.scale_tril import raw_identity, scale_tril, tril_size
 from vae_lab.numerics import inverse_softplus, positive
 
@@ -35,7 +36,7 @@ class Mixture(keras.layers.Layer):
         )
 
     def distribution(self, posterior_of):
-        return tfd.MixtureSameFamily(tfd.Categorical(logits=self.logits.value), self._components())
+        return gaussian_mixture(self.logits.value, self._components())
 
     def _components(self):
         loc, raw_scale = self.loc.value, self.raw_scale.value

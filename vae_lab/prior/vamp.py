@@ -3,11 +3,9 @@
 import keras
 import numpy as np
 import tensorflow as tf
-import tensorflow_probability as tfp
 
 from vae_lab.errors import UsageError
-
-tfd = tfp.distributions
+from vae_lab.layers.gaussian_mixture import gaussian_mixture
 
 
 class Vamp(keras.layers.Layer):
@@ -51,5 +49,4 @@ class Vamp(keras.layers.Layer):
 
     def distribution(self, posterior_of):
         components = posterior_of(tf.clip_by_value(self.pseudo_inputs.value, 0.0, 1.0))
-        equal = tf.zeros(self.pseudo_inputs.shape[0])
-        return tfd.MixtureSameFamily(tfd.Categorical(logits=equal), components)
+        return gaussian_mixture(tf.zeros(self.pseudo_inputs.shape[0]), components)
