@@ -1,6 +1,7 @@
 """The compiled loop: what it visits, what it repeats, what it refuses."""
 
 import random
+import re
 
 import keras
 import numpy as np
@@ -210,6 +211,18 @@ def test_schedules_reach_their_values_at_their_epochs():
     assert float(rise(25)) == pytest.approx(0.05)
     assert float(rise(50)) == pytest.approx(0.1)
     assert schedule.constant(0.1, 10, 30) == 0.1
+
+
+def test_compiled_steps_update_kernels_in_place(program):
+    """Without a copy of any of them, which would cost as much as a layer at every step."""
+    _, pixels, built = program("training.jit=true")
+    rows, scalar = tf.range(len(pixels.train)), tf.constant(0)
+    sums = tf.constant(START.sums)
+    arguments = (tf.constant(pixels.train), rows, scalar, scalar, scalar, scalar + 2, sums, scalar - 1)
+    program_text = built.trainer._steps.experimental_get_compiler_ir(*arguments)(stage="optimized_hlo")
+    assert " while(" in program_text
+    assert " dot(" in program_text
+    assert not re.findall(r"f32\[\d+,\d+\]\S* copy\(.*", program_text)
 
 
 def test_initial_weights_depend_on_the_seed_and_their_own_part_alone(program):

@@ -43,6 +43,16 @@ class EpochResult:
     position: Position  # where to go on after this
 
 
+def waiting_for_each_other(gradients):
+    """The same gradients, none of them there before all are.
+
+    XLA would else update a kernel while a gradient behind it still needs the old one, and copy every kernel at every
+    step for that.
+    """
+    none = 0 * tf.add_n([tf.reshape(gradient, [-1])[0] for gradient in gradients])
+    return [gradient + none for gradient in gradients]
+
+
 class Trainer:
     """One compiled loop over minibatches: shuffling, gathering, binarization, gradient and update, without Python.
 
@@ -71,6 +81,7 @@ class Trainer:
         self.normalize_gradients = normalize_gradients
         optimizer.build(model.trainable_variables)
         self._initial_slots = [variable.numpy() for variable in optimizer.variables]
+        self.jit = jit
         self._steps = tf.function(self._take_steps, jit_compile=jit)
         self._seconds_per_step = None
 
@@ -99,7 +110,7 @@ class Trainer:
         gradients = tape.gradient(loss, variables)
         if self.normalize_gradients:
             gradients = [gradient / (tf.norm(gradient) + 1e-12) for gradient in gradients]
-        self.optimizer.apply(gradients, variables)
+        self.optimizer.apply(waiting_for_each_other(gradients) if self.jit else gradients, variables)
         return terms, loss
 
     def _take_steps(self, pixels, order, seed, epoch, first, last, sums, first_bad):
