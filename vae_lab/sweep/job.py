@@ -1,5 +1,6 @@
 """One job, alone or of a sweep: what Hydra calls. It does what is missing, and nothing twice."""
 
+import gc
 import json
 import logging
 import math
@@ -114,7 +115,11 @@ def work(cfg: Any, name: str, tags: dict[str, str], progress: Progress, begun: R
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     if cfg.sweep.total > 1:
         take_gpu(claims_folder(cfg.tracking.uri, cfg.paths.outputs))
-    from vae_lab.run import evaluate_again, run  # imports TensorFlow: not before the checks are over
+    gc.disable()  # it would search half a million new objects for garbage again and again: a quarter of the time
+    try:
+        from vae_lab.run import evaluate_again, run  # imports TensorFlow: not before the checks are over
+    finally:
+        gc.enable()
 
     try:
         trained = runs_tagged(store, "vae_lab.training", tags["vae_lab.training"])
