@@ -1,7 +1,7 @@
 """Measures everything and writes docs/benchmarks.md.
 
 python -m benchmarks
-python -m benchmarks --quick    (below a minute, small models, printed only: it fails where something is broken)
+python -m benchmarks --quick    (about a minute, small models, printed only: it fails where something is broken)
 """
 
 import argparse
@@ -10,12 +10,13 @@ import platform
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from benchmarks import evaluation, jobs, training
+from benchmarks import evaluation, jobs, report_time, startup, training
 from benchmarks.specification import MODELS, QUICK
 from vae_lab.tracking.provenance import provenance
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "benchmarks.md"
 ROUNDS = 5
+STARTS = 3
 PACKAGES = ("tensorflow", "tensorflow-probability", "keras", "jax", "torch", "mlflow", "numpy")
 
 INTRODUCTION = """\
@@ -32,7 +33,9 @@ a fresh binarization at each visit, one draw of z, the KL in closed form, Adam, 
 distortion. Each is a process that is idle between its turns; a round is one turn of each. Times are medians over the
 rounds, ratios are taken within a round; compiling is left out. FLOP counts are of the matrix products and convolutions
 alone, and the limit is the faster of two compiled float32 products that were measured between the rounds. The last ELBO
-is the running mean of the last epoch: peers that do the same work learn alike.
+is the running mean of the last epoch: peers that do the same work learn alike. The first row is the compiled loop
+alone; as a run does it, each turn opens and closes a run in an MLflow store, and keeps metrics, progress and
+checkpoints.
 """
 EVALUATION = """\
 ## Log-likelihood
@@ -43,9 +46,23 @@ compiling included: it does not grow with K.
 JOBS = """\
 ## Jobs of a sweep
 
-`{overrides}`, by the times in its MLflow store: a job's wall time is from the end of the job before it, or the start
-of the sweep, to its own end. Beside its training it draws pictures, evaluates and logs; the first job of each structure
-also compiles that, and the first of all imports TensorFlow.
+`{overrides}`
+
+A job's wall time is by its MLflow store: from the end of the job before it, or the start of the sweep, to its own
+end. Training is every epoch as long as the median one after the first, and compiling what the epochs took
+beyond that. Beside them a job draws pictures, evaluates and logs; the first job of each structure also compiles that,
+and the first of all imports TensorFlow. Memory is the most that the process has held up to the job's end.
+"""
+REPORTS = """\
+## Reports
+
+The report of a study, all its runs in one sqlite store; it reads them itself.
+"""
+STARTUP = """\
+## Start-up
+
+Each command {often} in a process of its own, from its start to its end: the median and the highest time, and which
+of TensorFlow and MLflow it imports. The first that needs a store makes it.
 """
 
 
@@ -79,6 +96,10 @@ def measure(quick: bool) -> str:
     overrides = jobs.QUICK if quick else jobs.QUICKSTART
     add(JOBS.format(overrides=" ".join(overrides)))
     add(jobs.table(jobs.measure(overrides)))
+    add(REPORTS)
+    add(report_time.table(report_time.Size(arms=2, seeds=2, epochs=5, images=10) if quick else report_time.Size()))
+    add(STARTUP.format(often="once" if quick else f"{STARTS} times"))
+    add(startup.table(1 if quick else STARTS))
     return "\n\n".join(parts) + "\n"
 
 

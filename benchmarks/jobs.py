@@ -9,7 +9,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
-from statistics import median
+from statistics import mean, median
 
 from benchmarks.workers import Worker
 
@@ -20,21 +20,41 @@ QUICK = ("-m", "seed=0,1", "encoder.hidden=[16]", "decoder.hidden=[16]", "traini
 
 @dataclass(frozen=True)
 class Job:
-    """One job, by the times in the store; seconds."""
+    """One job; times in seconds."""
 
     name: str
-    wall: float  # from the end of the job before it, or the sweep's start, to its own end
-    training: float  # its metric perf/training_seconds
+    arm: str
+    wall: float  # by the store: from the end of the job before it, or the sweep's start, to its own end
+    training: float  # every epoch as long as the median one after the first
+    compiling: float  # what the epochs took beyond that: tracing and compiling, which the first one waits for
     logging: float  # inside the tracked run: MLflow's share
+    memory: float  # the most that the process has held so far, 10^6 bytes
+
+    @property
+    def beside(self) -> float:
+        """Neither training nor compiling it: the job's start, pictures, evaluation and logging."""
+        return self.wall - self.training - self.compiling
 
 
 def build():
     """Returns a function that runs a sweep by its overrides, and reads its jobs back from the store."""
+    from vae_lab.sweep.progress import Progress
     from vae_lab.tracking.run import TrackedRun
     from vae_lab.tracking.store import open_store
 
     spent: dict[str, float] = defaultdict(float)
+    epochs: dict[int, list[float]] = defaultdict(list)  # seconds of each, by the job's place in the sweep
     inside = False
+    show = Progress.__call__
+
+    def noted(self, result, metrics):
+        if result.complete:
+            epochs[self.number].append(result.seconds)
+        show(self, result, metrics)
+
+    # Each epoch is told to it; and unlike the modules that train, it can be had without TensorFlow, whose import the
+    # first job has to pay.
+    Progress.__call__ = noted
 
     def timed(method):
         @wraps(method)
@@ -65,12 +85,15 @@ def build():
             ends = [parent.info.start_time, *(job.info.end_time for job in jobs)]
             return [
                 Job(
-                    job.info.run_name,
-                    (end - before) / 1000,
-                    job.data.metrics["perf/training_seconds"],
-                    spent[job.info.run_id],
+                    name=job.info.run_name,
+                    arm=job.data.tags["vae_lab.arm"],
+                    wall=(end - before) / 1000,
+                    training=(training := median(epochs[number][1:]) * len(epochs[number])),
+                    compiling=sum(epochs[number]) - training,
+                    logging=spent[job.info.run_id],
+                    memory=job.data.metrics["perf/peak_memory_mb"],
                 )
-                for job, before, end in zip(jobs, ends[:-1], ends[1:], strict=True)
+                for number, (job, before, end) in enumerate(zip(jobs, ends[:-1], ends[1:], strict=True))
             ]
 
     return sweep
@@ -83,14 +106,29 @@ def measure(overrides: tuple[str, ...] = QUICKSTART) -> list[Job]:
 
 
 def table(jobs: list[Job]) -> str:
-    """The jobs as a Markdown table."""
-    lines = ["| # | job | wall | training | beside it | of that MLflow |", "|---:|---|---:|---:|---:|---:|"]
+    """The jobs as a Markdown table, and in words what the jobs after the first cost beside their training."""
+    lines = [
+        "| # | job | wall | training | compiling | beside them | of that MLflow | memory |",
+        "|---:|---|---:|---:|---:|---:|---:|---:|",
+    ]
     for number, job in enumerate(jobs, 1):
-        beside = job.wall - job.training
         lines.append(
-            f"| {number} | {job.name} | {job.wall:.2f} s | {job.training:.2f} s | {beside:.2f} s "
-            f"| {job.logging:.2f} s ({job.logging / beside:.0%}) |"
+            f"| {number} | {job.name} | {job.wall:.2f} s | {job.training:.2f} s | {job.compiling:z.2f} s "
+            f"| {job.beside:.2f} s | {job.logging:.2f} s ({job.logging / job.beside:.0%}) | {job.memory:,.0f} MB |"
         )
-    beside, logging = median(job.wall - job.training for job in jobs), median(job.logging for job in jobs)
-    what = f"The median job takes {beside:.2f} s beside its training, {logging:.2f} s of them in MLflow."
+    later = jobs[1:]
+    beside = [job.beside for job in later]
+    whole = [job.compiling + job.beside for job in later]
+    again = [job.compiling + job.beside for job in compiled_before(jobs)]
+    what = (
+        f"After the first, a job's median beside training and compiling is {median(beside):.2f} s, "
+        f"{median(job.logging for job in later):.2f} s of them in MLflow, and its highest {max(beside):.2f} s. With "
+        f"compiling, the median where the arm had been compiled before ({len(again)} of {len(whole)}) is "
+        f"{median(again):.2f} s, and the mean of all {mean(whole):.2f} s."
+    )
     return "\n".join([*lines, "", what])
+
+
+def compiled_before(jobs: list[Job]) -> list[Job]:
+    """The jobs whose arm has had one already: an arm's seeds share what is compiled."""
+    return [job for number, job in enumerate(jobs) if job.arm in {before.arm for before in jobs[:number]}]

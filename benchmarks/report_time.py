@@ -1,18 +1,15 @@
-"""Times a report over many runs, from a sqlite store made for it.
-
-python benchmarks/report_time.py
-python benchmarks/report_time.py arms=20 seeds=50 epochs=100 images=1000
-"""
+"""What a report over many runs takes, from a sqlite store that is made for it."""
 
 import sqlite3
-import sys
 import tempfile
 import time
 import uuid
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from benchmarks.workers import Worker
 from vae_lab.report.gather import gather
 from vae_lab.report.study import Study, make_study
 from vae_lab.report.write import files, write_files
@@ -25,16 +22,37 @@ PARAMS = 75  # as many as a run of the quickstart has
 NAME = "report_time"
 
 
-def fill(store: Store, folder: Path, arms: int, seeds: int, epochs: int, images: int) -> Study:
+@dataclass(frozen=True)
+class Size:
+    """How much a report is of."""
+
+    arms: int = 20
+    seeds: int = 50
+    epochs: int = 100
+    images: int = 1000
+
+
+@dataclass(frozen=True)
+class Reported:
+    """What one report was of, and what it took."""
+
+    runs: int
+    values: int  # by epoch, of all runs
+    reading: float  # seconds, of the runs alone
+    whole: float  # seconds, of the report with its own reading
+    page_bytes: int
+
+
+def fill(store: Store, folder: Path, size: Size) -> Study:
     """Writes arms x seeds finished runs into a store, each with its metrics by epoch and its values by image."""
     runs, tags, params, metrics, latest, jobs = [], [], [], [], [], []
     draw = np.random.default_rng(0)
-    for arm in range(arms):
-        for seed in range(seeds):
+    for arm in range(size.arms):
+        for seed in range(size.seeds):
             run_id, name = uuid.uuid4().hex, f"arm{arm:02}"
             place = folder / "artifacts" / run_id
             (place / "evaluation").mkdir(parents=True)
-            elbo = draw.normal(-90 + 0.1 * arm, 10, images)
+            elbo = draw.normal(-90 + 0.1 * arm, 10, size.images)
             np.savez(place / "evaluation" / "test.npz", elbo=elbo)
             now = int(time.time() * 1000)
             jobs.append((name, [f"arm={arm}", f"seed={seed}"]))
@@ -46,11 +64,11 @@ def fill(store: Store, folder: Path, arms: int, seeds: int, epochs: int, images:
             params += [("seed", str(seed), run_id), ("arm", str(arm), run_id)]
             params += [(f"part.setting{number}", "value", run_id) for number in range(PARAMS)]
             for key in BY_EPOCH:
-                curve = -90 - 100 / np.arange(1, epochs + 1) + draw.normal(0, 0.3, epochs)
-                metrics += [(key, curve[epoch], now + epoch, run_id, epoch + 1, False) for epoch in range(epochs)]
-                latest.append((key, curve[-1], now, epochs, False, run_id))
+                curve = -90 - 100 / np.arange(1, size.epochs + 1) + draw.normal(0, 0.3, size.epochs)
+                metrics += [(key, value, now + step, run_id, step, False) for step, value in enumerate(curve, 1)]
+                latest.append((key, curve[-1], now, size.epochs, False, run_id))
             final = {"elbo": elbo.mean(), "rate": 25 + draw.normal(), "distortion": 65 + draw.normal()}
-            latest += [(f"test/{key}", value, now, epochs, False, run_id) for key, value in final.items()]
+            latest += [(f"test/{key}", value, now, size.epochs, False, run_id) for key, value in final.items()]
     path = database_path(store.uri)
     with sqlite3.connect(path) as database:
         columns = "run_uuid, name, status, start_time, end_time, lifecycle_stage, artifact_uri, experiment_id"
@@ -64,27 +82,36 @@ def fill(store: Store, folder: Path, arms: int, seeds: int, epochs: int, images:
     return make_study(NAME, {"question": "How long does a report take?"}, jobs, "none")
 
 
-def report_time(arms: int = 20, seeds: int = 50, epochs: int = 100, images: int = 1000) -> dict[str, float]:
-    """Seconds that a report takes over arms x seeds runs, and how many runs and bytes it is of."""
+def build():
+    """Returns a function of a size, which makes such a store and reports it."""
+    return report
+
+
+def report(size: Size) -> Reported:
+    """Times a report of so many runs."""
     with tempfile.TemporaryDirectory() as room:
         folder = Path(room)
         store = open_store(f"sqlite:///{folder}/mlflow.db", "vae_lab", str(folder / "artifacts"))
-        study = fill(store, folder, arms, seeds, epochs, images)
+        study = fill(store, folder, size)
         began = time.perf_counter()
         found = read_runs(folder / "mlflow.db", "vae_lab.experiment", NAME)
         read = time.perf_counter()
         page = write_files(files(gather(store, study)), folder / "report")
         ended = time.perf_counter()
-        return {
-            "runs": len(found),
-            "values by epoch": len(found) * len(BY_EPOCH) * epochs,
-            "seconds to read the runs": round(read - began, 2),
-            "seconds for the whole report": round(ended - read, 2),
-            "megabytes of the page": round(page.stat().st_size / 1e6, 2),
-        }
+        values = len(found) * len(BY_EPOCH) * size.epochs
+        return Reported(len(found), values, read - began, ended - read, page.stat().st_size)
 
 
-if __name__ == "__main__":
-    sizes = {key: int(text) for key, _, text in (word.partition("=") for word in sys.argv[1:])}
-    for what, figure in report_time(**sizes).items():
-        print(f"{what}: {figure}")
+def table(size: Size) -> str:
+    """Reports so many runs in a process of its own; a Markdown table."""
+    with Worker("benchmarks.report_time") as worker:
+        done: Reported = worker.turn(size).result
+    cells = (
+        f"{done.runs:,}",
+        f"{done.values:,}",
+        f"{done.reading:.2f} s",
+        f"{done.whole:.2f} s",
+        f"{done.page_bytes / 1e6:.2f} MB",
+    )
+    lines = ["| runs | values by epoch | reading the runs | whole report | page |", "|---:|---:|---:|---:|---:|"]
+    return "\n".join([*lines, f"| {' | '.join(cells)} |"])

@@ -24,6 +24,7 @@ class Peer:
 HARNESS = Peer("vae_lab", "benchmarks.peers.harness", "tensorflow")
 PEERS = (
     HARNESS,
+    Peer("vae_lab, as a run does it", "benchmarks.peers.run", "tensorflow"),
     Peer("JAX, an epoch in one scan", "benchmarks.peers.jax_scan", "jax"),
     Peer("Keras `fit`, 50 steps an execution", "benchmarks.peers.keras_fit", "keras"),
     Peer("PyTorch eager, data in memory", "benchmarks.peers.pytorch", "torch"),

@@ -5,12 +5,14 @@ import multiprocessing
 import os
 import time
 import traceback
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any
 
 # Threads that have just worked stay awake for a while and wait for more; the next turn is another's.
 SECONDS_OF_REST = 0.3
+SECONDS_TO_END = 10.0  # by itself, when it removes the files it has made
 
 
 class BrokenWorker(RuntimeError):
@@ -52,6 +54,9 @@ class Worker:
         return self
 
     def __exit__(self, *_: Any) -> None:
+        with suppress(OSError):  # it has ended already
+            self._connection.send(None)
+        self._process.join(SECONDS_TO_END)
         if self._process.is_alive():
             self._process.terminate()
         self._process.join()

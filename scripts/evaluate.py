@@ -1,13 +1,16 @@
-"""Computes a finished run's metrics again from its weights, or with other evaluation settings.
+"""Evaluates a run again, without training: a finished one, or what another has come to at its last checkpoint.
 
 python scripts/evaluate.py run=RUN_ID
 python scripts/evaluate.py run=RUN_ID evaluation.importance_samples=5000 tracking.uri=sqlite:////path/mlflow.db
 python scripts/evaluate.py run=RUN_ID splits=train,val,test
 
-`splits` names those that are evaluated, with a log-likelihood each.
+As it was: each metric as logged and as computed now from the weights; exit code 1 where they differ. With other
+settings of the evaluation: as a run of its own in the same store, unless there is one already. `splits` names those
+that get a log-likelihood.
 """
 
 import sys
+from typing import Any
 
 from vae_lab.errors import UsageError
 
@@ -15,33 +18,55 @@ USAGE = __doc__
 
 
 def main(arguments: list[str]) -> int:
-    """Prints each metric as logged and as computed now; returns 1 if an equal evaluation gives other numbers."""
+    """Evaluates; see above."""
     given = dict(argument.partition("=")[::2] for argument in arguments)
     run_id, uri = given.pop("run", None), given.pop("tracking.uri", None)
-    splits = [name for name in given.pop("splits", "").split(",") if name]
+    if splits := given.pop("splits", None):
+        evaluated = ",".join(dict.fromkeys([*splits.split(","), "test"]))
+        given |= {"evaluation.splits": f"[{evaluated}]", "evaluation.log_likelihood_of": f"[{splits}]"}
     if not run_id or "" in given.values():
         print(USAGE)
         return 2
+    from vae_lab.compose import default_tracking_uri
+    from vae_lab.identity import PLACES
+    from vae_lab.sweep.job import evaluate_run
+    from vae_lab.tracking.store import open_store
+
+    changes = [f"{key}={value}" for key, value in given.items()]
+    try:
+        store = open_store(uri or default_tracking_uri())
+        if any(not key.startswith(PLACES) for key in given):
+            show(evaluate_run(store, run_id, changes))
+            return 0
+        return 0 if same_again(store, run_id, changes) else 1
+    except UsageError as error:
+        print(error, file=sys.stderr)
+        return 2
+
+
+def show(record: Any) -> None:
+    """Prints the metrics of a run's splits."""
+    from vae_lab.terminal import show_lines
+
+    lines = [[key, f"{value:.6f}"] for key, value in sorted(record.metrics.items()) if not key.startswith("perf/")]
+    show_lines(f"{record.name} ({record.run_id})", ["metric", "value"], lines)
+
+
+def same_again(store: Any, run_id: str, changes: list[str]) -> bool:
+    """Prints each metric as logged and as computed now; whether they agree to a millionth."""
     from rich.console import Console
     from rich.table import Table
 
     import vae_lab
-    from vae_lab.compose import default_tracking_uri
     from vae_lab.tracking.records import metric_at
-    from vae_lab.tracking.store import open_store
 
-    try:
-        loaded = vae_lab.load_run(run_id, *(f"{key}={value}" for key, value in given.items()), tracking_uri=uri)
-        metrics = loaded.metrics(*splits)
-    except UsageError as error:
-        print(error, file=sys.stderr)
-        return 2
-    store, epoch = open_store(uri or default_tracking_uri()), int(loaded.record.tags["vae_lab.epoch"])
-    screen = Table("metric", "logged", "now", "relative difference", title=f"{loaded.record.name} ({run_id})")
+    loaded = vae_lab.load_run(run_id, *changes, tracking_uri=store.uri)
+    title = f"{loaded.record.name} ({run_id}), epoch {loaded.epoch}"
+    screen = Table("metric", "logged", "now", "relative difference", title=title)
     alike = True
-    for key, now in metrics.items():
+    for key, now in loaded.metrics().items():
         # By the epoch whose weights were kept, of which a validated metric's last value need not be.
-        logged = metric_at(store, run_id, key, epoch)
+        logged = metric_at(store, run_id, key, loaded.epoch)
         difference = abs(now - logged) / max(abs(logged), 1e-12) if logged is not None else None
         alike = alike and (difference is None or difference <= 1e-6)  # which NaN is not
         screen.add_row(
@@ -51,8 +76,7 @@ def main(arguments: list[str]) -> int:
             "" if difference is None else f"{difference:.1e}",
         )
     Console().print(screen)
-    changed = [key for key in given if key.startswith("evaluation.")]
-    return 0 if alike or changed else 1
+    return alike
 
 
 if __name__ == "__main__":

@@ -55,7 +55,7 @@ MUTATIONS = {
         "return gaussian_mixture(self.logits.value, self._components())",
         "per_dimension = tfd.Categorical(logits=self.logits.value + 0 * self.loc.value[0][:, None])\n"
         "        normals = [self.loc.value, positive(self.raw_scale.value, self.scale_floor)]\n"
-        "        normals = tfd.Normal(*map(tf.transpose, normals))\n"
+        "        normals = tfd.Normal(*map(keras.ops.transpose, normals))\n"
         "        return tfd.Independent(tfd.MixtureSameFamily(per_dimension, normals), 1)",
         "tests/test_prior.py::test_mixture_of_separated_components_is_the_near_one",
     ),

@@ -2,11 +2,14 @@
 
 import importlib
 import math
+import re
 from importlib.util import find_spec
+from itertools import pairwise
 
 import pytest
 
-from benchmarks import evaluation, jobs, training
+from benchmarks import __main__ as benchmarks
+from benchmarks import evaluation, jobs, report_time, startup, training
 from benchmarks.specification import MODELS, QUICK, Means, Model, specification, training_pixels
 from benchmarks.workers import BrokenWorker, Worker
 
@@ -68,6 +71,39 @@ def test_a_peer_that_does_not_learn_is_broken():
             training.require_learning(training.HARNESS, worse, last)
 
 
+def job(arm, wall, compiling):
+    return jobs.Job(f"{arm}-s0", arm, wall, training=2.0, compiling=compiling, logging=0.5, memory=1000.0)
+
+
+def test_jobs_are_summed_up_without_the_first():
+    done = [job("a", 20.0, 9.0), job("b", 7.0, 4.0), job("a", 3.0, -0.1), job("b", 4.0, 0.1)]
+    assert [one.beside for one in done] == pytest.approx([9.0, 1.0, 1.1, 1.9])
+    assert jobs.compiled_before(done) == done[2:]
+    told = jobs.table(done).splitlines()[-1]
+    assert "compiling is 1.10 s, 0.50 s of them in MLflow, and its highest 1.90 s" in told
+    assert "compiled before (2 of 3) is 1.50 s, and the mean of all 2.67 s" in told
+
+
+def test_a_command_that_ends_or_imports_otherwise_is_broken(tmp_path, monkeypatch):
+    words = ("prior=mixture",)
+    assert startup.seconds(words, str(tmp_path)) > 0
+    for wrong in ((0, ()), (2, ("mlflow",))):
+        monkeypatch.setitem(startup.COMMANDS, words, wrong)
+        with pytest.raises(BrokenWorker, match="prior=mixture: exit code 2, imported"):
+            startup.seconds(words, str(tmp_path))
+
+
+def test_the_keras_peers_draw_anew_at_each_step():
+    from benchmarks.peers.keras_network import KerasVAE
+
+    spec = specification(QUICK["digits mlp"])
+    images = training_pixels(spec)[: spec.batch_size]
+    model = KerasVAE(spec, images)
+    binarized = {float(model.terms(images)[0]) for _ in range(3)}  # a rate knows no draw of z
+    decoded = {float(model.terms(0 * images)[1]) for _ in range(3)}  # a blank image is always binarized alike
+    assert len(binarized) == len(decoded) == 3
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("model", "elbo"), [(QUICK["digits mlp"], -28.9), (CONV, -43.1)], ids=["mlp", "conv"])
 @pytest.mark.parametrize("peer", training.PEERS, ids=lambda peer: peer.module.split(".")[-1])
@@ -106,7 +142,44 @@ def test_evaluation_is_measured():
 def test_jobs_of_a_sweep_are_read_from_its_store():
     first, second = jobs.measure(jobs.QUICK)
     assert (first.name, second.name) == ("s0", "s1")
-    assert second.wall < first.wall  # the first imports and compiles
+    assert first.arm == second.arm
+    assert second.wall < first.wall  # the first imports
+    assert second.compiling < first.compiling
     for job in (first, second):
         assert 0 < job.training < job.wall
-        assert 0 < job.logging < job.wall - job.training
+        assert 0 < job.logging < job.beside < job.wall
+        assert 100 < job.memory < 10_000
+
+
+@pytest.mark.slow
+def test_a_report_is_of_all_runs():
+    done = report_time.report(report_time.Size(arms=2, seeds=3, epochs=4, images=10))
+    assert (done.runs, done.values) == (6, 6 * 8 * 4)
+    assert 0 < done.reading < done.whole
+    assert done.page_bytes > 10_000
+
+
+@pytest.mark.slow
+def test_the_quick_page_has_every_section_and_row(capsys):
+    page = benchmarks.measure(quick=True)
+    assert page.strip() in capsys.readouterr().out  # each part was shown as soon as it was there
+    sections = dict(part.split("\n", 1) for part in page.split("\n## ")[1:])
+    assert {name: len(rows(text)) for name, text in sections.items()} == {
+        "Training": len(training.PEERS),
+        "Log-likelihood": 1,
+        "Jobs of a sweep": 2,
+        "Reports": 1,
+        "Start-up": len(startup.COMMANDS),
+    }
+    ours = [row for row in rows(sections["Training"]) if row[0].startswith("vae_lab")]
+    assert [row[0] for row in ours] == ["vae_lab", "vae_lab, as a run does it"]
+    for row in ours:
+        assert len([float(cell.split()[0].rstrip("%")) for cell in row[1:]]) == 7
+    assert not re.search(r"\b(nan|inf)\b", page)
+
+
+def rows(text):
+    """The cells of the Markdown tables in a text, without their heads."""
+    lines = [*text.splitlines(), ""]
+    body = [line for line, below in pairwise(lines) if line.startswith("| ") and not below.startswith("|-")]
+    return [line.strip("| ").split(" | ") for line in body]

@@ -222,6 +222,31 @@ def test_binary_data_takes_no_binarization_by_itself(data_dir):
 )
 def test_commands_refuse_without_importing_tensorflow(words, tmp_path):
     """The whole sweep stops before its first job: exit code 2, both options named, no TensorFlow, no store."""
+    done, output = started(words, tmp_path)
+    assert done == 2, output
+    assert "estimator=analytic_kl" in output
+    assert "prior=mixture" in output
+    assert "Traceback" not in output
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (["--help"], 0, "prior: flow, mixture, mvn"),
+        (["--cfg", "job"], 0, "checkpoint_seconds: 20"),
+        (["+prio=mixture"], 2, "there is no setting prio"),
+        (["prior=mixtur"], 1, "mixture"),
+    ],
+)
+def test_commands_answer_without_importing_tensorflow(words, code, message, tmp_path):
+    """What asks for no work, and what is misspelt."""
+    done, output = started(words, tmp_path)
+    assert done == code, output
+    assert message in output
+
+
+def started(words, home):
+    """Runs the script with its runs below `home`: its exit code and output. It may import nothing heavy, or store."""
     code = (
         "import runpy, sys\n"
         "try:\n"
@@ -232,15 +257,12 @@ def test_commands_refuse_without_importing_tensorflow(words, tmp_path):
     done = subprocess.run(
         [sys.executable, "-c", code, *words],
         cwd=CHECKOUT,
-        env={"PATH": "/usr/bin:/bin", "VAE_LAB_HOME": str(tmp_path)},
+        env={"PATH": "/usr/bin:/bin", "VAE_LAB_HOME": str(home)},
         capture_output=True,
         text=True,
         timeout=60,
     )
-    assert done.returncode == 2, done.stdout + done.stderr
     output = done.stdout + done.stderr
     assert "imported: []" in output
-    assert "estimator=analytic_kl" in output
-    assert "prior=mixture" in output
-    assert "Traceback" not in output
-    assert not (tmp_path / "outputs" / "mlflow.db").exists()
+    assert not (home / "outputs" / "mlflow.db").exists()
+    return done.returncode, output

@@ -43,6 +43,8 @@ def verdict(claim, runs, planned=None):
         (VALUE | {"tolerance": -1}, "tolerance at least 0"),
         (VALUE | {"value": "high"}, "value=high"),
         (VALUE | {"metric": "elbo"}, "metric=elbo must be a metric's name"),
+        (VALUE | {"metric": "test/rate + x test/elbo"}, "must be a metric's name"),
+        (GAIN | {"metric": "test/rate + test/elbo"}, "is a sum, of which there are values but no differences"),
         (GAIN | {"difference": ["mvn", "mvn"]}, "must be two different arms"),
         (GAIN | {"difference": ["mvn"]}, "must be two different arms"),
         (GAIN | {"between": [None, None]}, "must be two numbers, of which one may be null"),

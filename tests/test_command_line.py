@@ -15,7 +15,7 @@ from conftest import CHECKOUT
 from mutations import copy_of_the_product
 
 import vae_lab
-from vae_lab.tracking.records import children, fetch_artifact, read_run
+from vae_lab.tracking.records import children, fetch_artifact, read_run, runs_tagged
 from vae_lab.tracking.store import open_store
 
 TINY = ["encoder.hidden=[16]", "decoder.hidden=[16]", "latent_size=2", "training.epochs=2", "training.jit=false"]
@@ -142,19 +142,33 @@ def test_evaluate_command_recomputes_and_reevaluates(sweep):
     uri = f"tracking.uri={store_in(home).uri}"
     printed = command(home, "evaluate", f"run={jobs[0].run_id}", uri)
     assert f"{jobs[0].metrics['test/log_likelihood']:.6f}" in printed
-    printed = command(home, "evaluate", f"run={jobs[0].run_id}", uri, "splits=val")
-    assert f"{jobs[0].metrics['val/elbo']:.6f}" in printed
-    assert "val/log_likelihood" in printed
-    assert "test/" not in printed
     _, _, parent, _ = sweep
     for words, message in (
-        ([f"run={jobs[0].run_id}", uri, "splits=valid"], "splits=valid: the run's data have train, val, test"),
+        ([f"run={jobs[0].run_id}", uri, "splits=valid"], "valid"),
         (["run=nonsense", uri], "run=nonsense is not in"),
         ([f"run={parent.run_id}", uri], "it is a sweep, whose jobs are runs; name a FINISHED run"),
         ([f"run={jobs[0].run_id}", uri, "latent_size=3"], "latent_size=3 would make another run of it"),
         ([f"run={jobs[0].run_id}", "tracking.uri=sqlite:////nowhere/mlflow.db"], "there is no such database"),
     ):
         assert message in command(home, "evaluate", *words, code=2)
+
+
+@pytest.mark.slow
+def test_evaluate_command_with_other_settings_makes_a_run_of_its_own(sweep, tmp_path):
+    """By the evaluation's identity: of the same training, with values by image, and once."""
+    home, _, _, jobs = sweep
+    words = ["evaluate", f"run={jobs[0].run_id}", f"tracking.uri={store_in(home).uri}", "splits=val"]
+    words += ["evaluation.importance_samples=3", "evaluation.gradient_draws=2"]
+    printed = [command(home, *words) for _ in range(2)]
+    same = runs_tagged(store_in(home), "vae_lab.training", jobs[0].tags["vae_lab.training"])
+    (new,) = [run for run in same if run.tags["vae_lab.evaluation"] != jobs[0].tags["vae_lab.evaluation"]]
+    assert (new.status, new.trained_by) == ("FINISHED", jobs[0].run_id)
+    assert new.metrics["test/elbo"] == pytest.approx(jobs[0].metrics["test/elbo"], rel=1e-6)
+    assert "gradient/encoder/variance" in new.metrics
+    assert "test/log_likelihood" not in new.metrics
+    with np.load(artifact(new, "evaluation/val.npz", home, tmp_path), allow_pickle=False) as values:
+        assert values["log_likelihood"].mean() == pytest.approx(new.metrics["val/log_likelihood"], rel=1e-12)
+    assert all(f"{new.metrics['val/log_likelihood']:.6f}" in text for text in printed)
 
 
 @pytest.mark.slow

@@ -65,6 +65,13 @@ def test_another_data_set_under_the_name_is_refused(tmp_path):
         mnist.load(str(tmp_path), 0)
 
 
+def test_a_label_for_each_image_or_an_error_that_names_the_file(tmp_path):
+    write_idx(tmp_path / "images.gz", np.zeros((5, 28, 28), np.uint8))
+    write_idx(tmp_path / "labels.gz", np.zeros(4, np.uint8))
+    with pytest.raises(UsageError, match=r"labels\.gz holds 4 labels, and images\.gz 5 images"):
+        idx.read_split(tmp_path / "images.gz", tmp_path / "labels.gz")
+
+
 @pytest.mark.parametrize("name", ["mnist", "fashion_mnist"])
 def test_without_files_and_network_one_error_says_what_to_put_where(name, tmp_path, monkeypatch):
     import keras

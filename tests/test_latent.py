@@ -68,7 +68,7 @@ def test_a_flow_has_no_known_marginals(program):
 def test_marginal_kl_is_the_hand_formula_and_sums_to_the_rate(program):
     _, pixels, built = program("training.jit=false")
     images, levels = pixels.fixed["test"]
-    found = AggregateEvaluator(built.model)(images, levels, 0, False)
+    found = AggregateEvaluator(built.model, images.shape[1:])(images, levels, 0, False)
     assert set(found) == {"marginal_kl"}
     q = built.model.encode(images.astype(np.float32))
     loc, scale = q.mean().numpy().astype(float), q.stddev().numpy().astype(float)
@@ -92,7 +92,7 @@ def test_equal_posteriors_carry_nothing_and_distant_ones_the_image(program):
     """The bounds of I(n; z): 0, and log N."""
     _, pixels, built = program(*LINEAR)
     images, levels = pixels.fixed["test"]
-    evaluator = AggregateEvaluator(built.model)
+    evaluator = AggregateEvaluator(built.model, images.shape[1:])
     set_encoder(built.model, (np.zeros((64, 3)), [1.0, 2.0, -1.0]), 0.5)
     np.testing.assert_allclose(evaluator(images, levels, 0, True)["mutual_information"], 0.0, atol=1e-5)
     kernel = np.random.default_rng(0).normal(size=(64, 3)) * 50
@@ -110,7 +110,7 @@ def test_mutual_information_of_two_images_meets_quadrature(program, figure):
     set_encoder(built.model, (kernel, [-1.0]), 0.8)
     images = np.zeros((2000, 8, 8, 1), np.uint8)
     images[::2, 0, 0] = 1
-    information = AggregateEvaluator(built.model)(images, 2, 0, True)["mutual_information"]
+    information = AggregateEvaluator(built.model, images.shape[1:])(images, 2, 0, True)["mutual_information"]
     z = np.linspace(-9, 9, 20_001)
     density = 0.5 * (stats.norm.pdf(z, -1, 0.8) + stats.norm.pdf(z, 1, 0.8))
     exact = np.trapezoid(-density * np.log(density), z) - stats.norm(0, 0.8).entropy()
@@ -126,9 +126,9 @@ def test_mutual_information_of_two_images_meets_quadrature(program, figure):
 def test_mutual_information_does_not_depend_on_how_the_pairs_are_cut(program, monkeypatch):
     _, pixels, built = program("posterior=mvn_tril", "training.jit=false")
     images, levels = pixels.fixed["test"]
-    whole = AggregateEvaluator(built.model)(images, levels, 0, True)["mutual_information"]
+    whole = AggregateEvaluator(built.model, images.shape[1:])(images, levels, 0, True)["mutual_information"]
     monkeypatch.setattr(aggregate, "PAIRS", 7 * len(images))
-    cut = AggregateEvaluator(built.model)(images, levels, 0, True)["mutual_information"]
+    cut = AggregateEvaluator(built.model, images.shape[1:])(images, levels, 0, True)["mutual_information"]
     np.testing.assert_allclose(cut, whole, rtol=0, atol=1e-5)
 
 
@@ -154,6 +154,6 @@ def test_a_posterior_without_a_fast_density_has_no_mutual_information(program):
 def test_spatial_latents_are_counted_one_by_one(program):
     _, pixels, built = program(*SPATIAL, "prior=mixture", "estimator=monte_carlo")
     images, levels = pixels.fixed["test"]
-    found = AggregateEvaluator(built.model)(images[:50], levels, 0, True)
+    found = AggregateEvaluator(built.model, images.shape[1:])(images[:50], levels, 0, True)
     assert found["marginal_kl"].shape == (4 * 4 * 3,)
     assert (found["mutual_information"] < np.log(50) + 1e-4).all()

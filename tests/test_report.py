@@ -18,11 +18,13 @@ from vae_lab.errors import UsageError
 from vae_lab.report.evidence import curves_of, sheets_of
 from vae_lab.report.export import export
 from vae_lab.report.gather import gather
+from vae_lab.report.page import headline
 from vae_lab.report.results import results_markdown, write_results
 from vae_lab.report.runs import StudyRuns, find_runs
 from vae_lab.report.study import make_study
 from vae_lab.report.table import latex_text
 from vae_lab.report.write import files, write_files
+from vae_lab.sweep.experiments import study_of_sweep
 from vae_lab.tracking.artifacts import artifact
 from vae_lab.tracking.records import metric_history, read_run, runs_with_tag
 from vae_lab.tracking.run import TrackedRun
@@ -267,6 +269,28 @@ def test_a_planned_job_that_another_sweep_has_done_counts(study, tmp_path):
             "plain": [done], "mixed <b>": [], "cut": []
         }  # fmt: skip
         assert ("plain", 0) not in {(one.arm, one.seed) for one in runs.aside}
+
+
+@pytest.mark.parametrize("changed", [(), ("short=true",), ("training.epochs=1",)])
+def test_a_study_expects_nothing_of_settings_that_are_not_its_own(store, changed):
+    expected = {"arm": "mvn", "value": -90, "tolerance": 1, "source": "a table", "mark": "S"}
+    content = {"question": "?", "arms": {"mvn": {"prior": "mvn"}, "mix": {"prior": "mixture"}}, "seeds": [0, 1]}
+    jobs = [
+        {
+            "arm": arm,
+            "overrides": ["experiment=toy", f"prior={prior}", "seed=1", "data.dir=/data", *changed],
+            "evaluation": arm,
+        }
+        for arm, prior in (("mvn", "mvn"), ("mix", "mixture"))
+    ]
+    parent = TrackedRun(store, "toy", {"vae_lab.kind": "sweep"})
+    parent.text(json.dumps(jobs), "plan.json")
+    parent.text(json.dumps(content | {"expected": [expected]}), "study.json")
+    parent.finish("FINISHED")
+    found = study_of_sweep(store, parent.run_id)
+    assert (found.changed, len(found.expected)) == (changed, 0 if changed else 1)
+    told = "is not of these settings" in headline(gather(store, found, parent.run_id))
+    assert told == bool(changed)
 
 
 def test_results_are_written_as_a_page_and_a_line_of_the_index(report, tmp_path):

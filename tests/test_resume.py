@@ -16,7 +16,7 @@ from vae_lab.checkpoint import KEPT, Checkpoints
 from vae_lab.compose import compose, plain
 from vae_lab.identity import hashes_of
 from vae_lab.interrupts import Interrupts
-from vae_lab.run import run, store_of
+from vae_lab.run import load_run, run, store_of
 from vae_lab.sweep.claim import Claim, Claimed
 from vae_lab.sweep.job import Skipped, attempts, job_tags, run_job, unfinished
 from vae_lab.sweep.tidy import close_dead_runs, close_if_running
@@ -166,6 +166,29 @@ def test_a_run_that_is_interrupted_anywhere_ends_as_one_that_was_not(own_home, o
     assert rows(store_of(cfg), run_id) == expected
     assert frames(store_of(cfg), run_id) == frames(store_of(alone), whole.info.run_id)
     assert not list(Checkpoints(own_home / "outputs" / "checkpoints").folder.glob("*/*.npz"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("select", ["last", "best"])
+def test_a_run_that_was_cut_off_is_evaluated_from_its_checkpoint(own_home, select, monkeypatch):
+    """At the end of its second epoch, with the numbers of that epoch's validation."""
+    from vae_lab.training import Trainer
+
+    monkeypatch.setattr(Trainer, "_group", lambda self: 12)
+    cfg = compose(*TINY, f"training.select={select}", f"tracking.experiment_name=from-{select}")
+
+    def cut(result, metrics):
+        if result.step == 24:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        run(cfg, "cut", {}, cut)
+    (found,) = runs_named(store_of(cfg), "cut")
+    loaded = load_run(found.info.run_id, tracking_uri=cfg.tracking.uri)
+    assert (loaded.record.status, loaded.epoch) == ("KILLED", 2)
+    history = store_of(cfg).client.get_metric_history(found.info.run_id, "val/elbo")
+    (validated,) = [point.value for point in history if point.step == 2]
+    assert loaded.metrics()["val/elbo"] == pytest.approx(validated, rel=1e-6)
 
 
 @pytest.mark.slow

@@ -237,6 +237,34 @@ def test_initial_weights_depend_on_the_seed_and_their_own_part_alone(program):
         np.testing.assert_array_equal(standard[path], mixture[path])
 
 
+class Unused(keras.layers.Dense):
+    """A layer with a weight that nothing reads, made when it is built, as any layer of a user's may be."""
+
+    def build(self, input_shape):
+        super().build(input_shape)
+        self.unused = self.add_weight(shape=(3,), initializer="random_normal", name="unused")
+
+
+def test_weights_that_are_made_when_a_part_is_built_depend_on_the_seed_alone(program, monkeypatch):
+    monkeypatch.setattr(keras.layers, "Dense", Unused)
+    random.seed(1)
+    first = [weight.numpy() for weight in program()[2].model.weights]
+    random.seed(2)
+    assert same(first, [weight.numpy() for weight in program()[2].model.weights])
+    assert not same(first, [weight.numpy() for weight in program("seed=1")[2].model.weights])
+
+
+@pytest.mark.filterwarnings("ignore:Gradients do not exist")
+@pytest.mark.parametrize("jit", ["false", "true"])
+def test_a_weight_without_a_gradient_stays_as_it_is_and_the_others_train(program, monkeypatch, jit):
+    monkeypatch.setattr(keras.layers, "Dense", Unused)
+    _, pixels, built = program(f"training.jit={jit}")
+    before = {weight.path: weight.numpy() for weight in built.model.weights}
+    trained(built, pixels, epochs=1)
+    for weight in built.model.weights:
+        assert np.array_equal(weight.numpy(), before[weight.path]) == ("unused" in weight.path), weight.path
+
+
 def test_making_a_model_leaves_the_seeds_of_the_process_alone(program):
     """TensorFlow forgets all that it has compiled when its own seed is set; the next run would pay for that."""
 
@@ -268,7 +296,7 @@ def test_mixed_precision_computes_networks_alone_in_bfloat16(program):
     _, pixels, mixed = program("training.jit=false", "training.precision=mixed_bfloat16")
     (_, one), (_, other) = trained(exact, pixels), trained(mixed, pixels)
     assert not same(one, other)
-    aggregate = AggregateEvaluator(mixed.model)(*pixels.fixed["test"], 0, mutual_information=True)
+    aggregate = AggregateEvaluator(mixed.model, (8, 8, 1))(*pixels.fixed["test"], 0, mutual_information=True)
     assert np.isfinite(aggregate["mutual_information"]).all()
     elbos = [built.elbo(*pixels.fixed["test"], 1, 0, 500)["elbo"].mean() for built in (exact, mixed)]
     assert abs(elbos[0] - elbos[1]) < 0.01 * abs(elbos[0])

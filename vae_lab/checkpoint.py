@@ -72,3 +72,8 @@ class Checkpoints:
             path.unlink(missing_ok=True)
         if self.folder.is_dir() and not any(self.folder.iterdir()):
             self.folder.rmdir()
+
+
+def checkpoints_of(cfg: Any, tags: Mapping[str, str]) -> Checkpoints:
+    """The checkpoints of a run on this machine, by its configuration and identity."""
+    return Checkpoints(Path(cfg.paths.checkpoints) / tags["vae_lab.evaluation"])

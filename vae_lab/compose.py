@@ -84,6 +84,20 @@ def from_yaml(text: str, overrides: Sequence[str] = ()) -> Any:
     return cfg
 
 
+def evaluation_of(text: str, changes: Sequence[str]) -> Any:
+    """A run's configuration, as `to_yaml` wrote it, with other settings of its evaluation or places of its data.
+
+    Raises:
+      UsageError: when a change is none of these, or of a key that there is not.
+    """
+    for change in changes:
+        if not change.startswith(("evaluation.", "data.dir=", "data.path=")):
+            raise UsageError(
+                f"{change} would make another run of it; only evaluation.*, data.dir and data.path can be changed"
+            )
+    return from_yaml(text, changes)
+
+
 def flat(node: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     """Nested dicts as one, by dotted keys; lists are leaves."""
     leaves: dict[str, Any] = {}
@@ -158,7 +172,7 @@ def make_model(
 
     from vae_lab.model import VAE
 
-    def part(axis: str, **arguments: Any) -> Any:
+    def part(axis: str, input_shape: tuple[int, ...] | None = None, **arguments: Any) -> Any:
         # Keras's initializers take their seeds from Python's generator. `keras.utils.set_random_seed` would also clear
         # TensorFlow's cache of all that this process has compiled, half a second's work for the next run.
         before = random.getstate()
@@ -166,14 +180,16 @@ def make_model(
         # Only the networks compute in lower precision: densities and their sums stay in float32.
         keras.config.set_dtype_policy(cfg.training.precision if axis in ("encoder", "decoder") else "float32")
         try:
-            return make(cfg[axis], **arguments)
+            made = make(cfg[axis], **arguments)
+            if input_shape is not None:
+                made.build((None, *input_shape))
+            return made
         finally:
             keras.config.set_dtype_policy("float32")
             random.setstate(before)
 
     posterior = part("posterior", latent_size=cfg.latent_size)
-    encoder = part("encoder", output_size=posterior.params_size)
-    encoder.build((None, *image_shape))
+    encoder = part("encoder", image_shape, output_size=posterior.params_size)
     latent_shape = (*encoder.output_shape[1:-1], cfg.latent_size)
     likelihood = part("likelihood", **extra_arguments(cfg.likelihood, levels=levels))
     prior = part(
@@ -188,8 +204,9 @@ def make_model(
             train_mean if per_pixel else train_mean.mean(axis=(0, 1), keepdims=True)
         )
     output_shape = (*image_shape[:2], image_shape[2] * likelihood.params_size)
-    decoder = part("decoder", latent_shape=latent_shape, output_shape=output_shape, output_bias=output_bias)
-    decoder.build((None, *latent_shape))
+    decoder = part(
+        "decoder", latent_shape, latent_shape=latent_shape, output_shape=output_shape, output_bias=output_bias
+    )
     if tuple(decoder.output_shape[1:]) != output_shape:
         raise UsageError(
             f"decoder={cfg.decoder.name} gives parameters of shape {tuple(decoder.output_shape[1:])}, and "

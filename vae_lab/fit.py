@@ -59,6 +59,15 @@ class Fit:
         return cls(**state, position=position, best_weights=best or None)
 
 
+def put_selected_weights(checkpoint: Checkpoint, model: Any) -> int:
+    """Puts the weights that a run would keep, had it ended at a checkpoint, into its model; returns their epoch."""
+    arrays, state = checkpoint
+    best = [arrays[name] for name in sorted(arrays) if name.startswith("best/")]
+    newest = [arrays[name] for name in sorted(arrays) if name.startswith("weight/")]
+    model.set_weights(best or newest[: len(model.weights)])
+    return int(state["selected"] if best else state["epoch"])
+
+
 def fit(
     cfg: Any,
     program: Program,

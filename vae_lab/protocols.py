@@ -10,7 +10,8 @@ nats per image.
 
 Networks return tensors, the other parts return TensorFlow Probability distributions, and the parts never import
 each other: `vae_lab.model.VAE` joins them. Every part is a `keras.layers.Layer`; a part with weights of its own makes
-them by `add_weight` and builds its distribution anew on each call, or its weights would get no gradient.
+them by `add_weight` and builds its distribution anew on each call, or its weights would get no gradient. Initial
+weights come from Keras's initializers, which are seeded for each part while it is made and built: nothing else is.
 """
 
 from typing import Any, NamedTuple, Protocol, runtime_checkable

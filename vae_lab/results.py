@@ -3,10 +3,8 @@
 import platform
 import resource
 import time
-from collections.abc import Sequence
 from typing import Any
 
-from vae_lab import compose
 from vae_lab.binarization import intensities
 from vae_lab.checks.facts import bits_offset, fact
 from vae_lab.data.dataset import Dataset
@@ -23,12 +21,9 @@ CURVES = [f"{split}/{quantity}" for split in ("running", "val") for quantity in 
 
 
 def final_metrics(
-    cfg: Any, program: Program, pixels: Pixels, splits: Sequence[str] | None = None
+    cfg: Any, program: Program, pixels: Pixels
 ) -> tuple[dict[str, float], dict[str, dict], dict[str, dict]]:
-    """Metrics at the present weights.
-
-    Args:
-      splits: evaluated with a log-likelihood each; None for what `cfg.evaluation` says, as far as the data have it.
+    """Metrics at the present weights, of the splits that `cfg.evaluation` says, as far as the data have them.
 
     Returns:
       Metrics by name; by split the values of each image; by split the values of each latent.
@@ -36,7 +31,7 @@ def final_metrics(
     metrics: dict[str, float] = {}
     images: dict[str, dict] = {}
     latents: dict[str, dict] = {}
-    for split in splits or [split for split in cfg.evaluation.splits if split in pixels.fixed]:
+    for split in [split for split in cfg.evaluation.splits if split in pixels.fixed]:
         new, images[split], latents[split] = evaluate_split(
             program,
             split,
@@ -44,7 +39,7 @@ def final_metrics(
             settings=cfg.evaluation,
             bits_offset=bits_offset(cfg),
             fast_log_prob=fact(cfg.posterior, "fast_log_prob"),
-            log_likelihood=splits is not None or split in cfg.evaluation.log_likelihood_of,
+            log_likelihood=split in cfg.evaluation.log_likelihood_of,
         )
         metrics |= new
     return metrics, images, latents
@@ -55,7 +50,7 @@ def gradients(cfg: Any, program: Program, pixels: Pixels) -> dict[str, float]:
     images, levels = pixels.fixed["train"]
     x = intensities(images[: cfg.training.batch_size], levels)
     settings = cfg.evaluation
-    return gradient_metrics(program.model, compose.make_estimator(cfg), x, settings.gradient_draws, settings.seed)
+    return gradient_metrics(program.model, program.trainer.estimator, x, settings.gradient_draws, settings.seed)
 
 
 def views(program: Program, pixels: Pixels) -> Views:

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from vae_lab import compose
-from vae_lab.checkpoint import Checkpoints
+from vae_lab.checkpoint import checkpoints_of
 from vae_lab.data.dataset import Dataset
 from vae_lab.errors import Pruned, UsageError
-from vae_lab.fit import OnProgress, fit
+from vae_lab.fit import OnProgress, fit, put_selected_weights
 from vae_lab.identity import hashes_of
 from vae_lab.program import Pixels, Program, binarize, load_dataset, new_program, program_for
 from vae_lab.results import conclude, final_metrics
@@ -43,7 +43,7 @@ def run(
       The metrics at the selected weights.
     """
     store, tags = store_of(cfg), tags | hashes_of(compose.plain(cfg))
-    checkpoints = Checkpoints(Path(cfg.paths.checkpoints) / tags["vae_lab.evaluation"])
+    checkpoints = checkpoints_of(cfg, tags)
     if run_id is None:
         checkpoints.clear()
     with TrackedRun(store, name, provenance() | tags, cfg.sweep.parent, run_id) as record:
@@ -125,9 +125,15 @@ def log_weights(model: Any, record: TrackedRun) -> None:
 
 @dataclass(frozen=True, repr=False)
 class LoadedRun:
-    """A run brought back: its configuration, data and trained model."""
+    """A run brought back: its configuration, data and trained model.
+
+    Attributes:
+      record: the run in MLflow.
+      epoch: how many epochs its weights were trained.
+    """
 
     record: RunRecord
+    epoch: int
     cfg: Any
     dataset: Dataset
     pixels: Pixels
@@ -141,20 +147,13 @@ class LoadedRun:
         """The VAE at the run's selected weights."""
         return self.program.model
 
-    def metrics(self, *splits: str) -> dict[str, float]:
-        """The run's final metrics, computed again from its weights; of these splits if any are named.
-
-        Raises:
-          UsageError: when its data have no such split.
-        """
-        for split in splits:
-            if split not in self.pixels.fixed:
-                raise UsageError(f"splits={','.join(splits)}: the run's data have {', '.join(self.pixels.fixed)}")
-        return final_metrics(self.cfg, self.program, self.pixels, splits or None)[0]
+    def metrics(self) -> dict[str, float]:
+        """The run's final metrics, computed again from its weights."""
+        return final_metrics(self.cfg, self.program, self.pixels)[0]
 
 
 def load_run(run_id: str, *overrides: str, tracking_uri: str | None = None) -> LoadedRun:
-    """Brings a finished run back from MLflow.
+    """Brings a run back from MLflow: a finished one with the weights it kept, another with its last checkpoint's.
 
     Args:
       run_id: the MLflow run.
@@ -163,18 +162,15 @@ def load_run(run_id: str, *overrides: str, tracking_uri: str | None = None) -> L
       tracking_uri: where it was logged; the default store otherwise.
 
     Raises:
-      UsageError: when there is no such run, it has no weights, or its data are not those it was trained on.
+      UsageError: when there is no such run, it has neither weights nor a checkpoint on this machine, or its data are
+        not those it was trained on.
     """
-    for override in overrides:
-        if not override.startswith(("evaluation.", "data.dir=", "data.path=")):
-            raise UsageError(
-                f"{override} would make another run of it; only evaluation.*, data.dir and data.path can be changed"
-            )
     store = open_store(tracking_uri or compose.default_tracking_uri())
     record = read_run(store, run_id)
     with tempfile.TemporaryDirectory() as folder:
-        cfg = compose.from_yaml(fetch_artifact(store, run_id, CONFIG, folder).read_text(), overrides)
-        weights = fetch_artifact(store, run_id, WEIGHTS, folder)
+        cfg = compose.evaluation_of(fetch_artifact(store, run_id, CONFIG, folder).read_text(), overrides)
+        checkpoint = None if record.status == "FINISHED" else checkpoints_of(cfg, record.tags).latest()
+        weights = fetch_artifact(store, run_id, WEIGHTS, folder) if checkpoint is None else None
         dataset = load_dataset(cfg)
         if dataset.sha256 != (trained_on := record.tags["vae_lab.data_sha256"]):
             raise UsageError(
@@ -184,5 +180,9 @@ def load_run(run_id: str, *overrides: str, tracking_uri: str | None = None) -> L
         binarization = compose.make_binarization(cfg)
         pixels = binarize(dataset, binarization)
         program = new_program(cfg, pixels, binarization)
-        program.model.load_weights(weights)
-    return LoadedRun(record, cfg, dataset, pixels, program)
+        if checkpoint is None:
+            program.model.load_weights(weights)
+            epoch = int(record.tags["vae_lab.epoch"])
+        else:
+            epoch = put_selected_weights(checkpoint, program.model)
+    return LoadedRun(record, epoch, cfg, dataset, pixels, program)

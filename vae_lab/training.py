@@ -49,8 +49,10 @@ def waiting_for_each_other(gradients):
     XLA would else update a kernel while a gradient behind it still needs the old one, and copy every kernel at every
     step for that.
     """
-    none = 0 * tf.add_n([tf.reshape(gradient, [-1])[0] for gradient in gradients])
-    return [gradient + none for gradient in gradients]
+    there = [gradient for gradient in gradients if gradient is not None]
+    # 0 whatever the numbers are, infinite ones too; only a NaN is passed on.
+    none = tf.add_n([tf.reduce_sum(tf.minimum(tf.abs(tf.reshape(gradient, [-1])[:1]), 0.0)) for gradient in there])
+    return [None if gradient is None else gradient + none for gradient in gradients]
 
 
 class Trainer:

@@ -27,14 +27,29 @@ class KerasVAE(keras.Model):
     def terms(self, pixels):
         """uint8 pixels [B,H,W,C] -> mean rate and mean distortion of a fresh binarization."""
         grey = tf.cast(pixels, tf.float32) / (self.spec.levels - 1)
-        x = tf.cast(keras.random.uniform(tf.shape(grey), seed=self.noise) < grey, tf.float32)
+        x = tf.cast(_uniform(grey, self._next_seed()) < grey, tf.float32)
         loc, raw_scale = tf.split(self.encoder(x), 2, axis=-1)
         scale = SCALE_FLOOR + tf.nn.softplus(raw_scale)
-        z = loc + scale * keras.random.normal(tf.shape(loc), seed=self.noise)
+        z = loc + scale * _normal(loc, self._next_seed())
         logits = tf.reshape(self.decoder(z), tf.shape(x))
         rate = 0.5 * tf.reduce_sum(loc**2 + scale**2 - 1 - 2 * tf.math.log(scale), axis=-1)
         distortion = tf.reduce_sum(tf.nn.sigmoid_cross_entropy_with_logits(x, logits), axis=[1, 2, 3])
         return tf.reduce_mean(rate), tf.reduce_mean(distortion)
+
+    def _next_seed(self):
+        return tf.cast(self.noise.next(), tf.int32)
+
+
+# Keras draws by Philox, which is slow inside XLA. XLA alone has ThreeFry, so the draws are compiled by themselves where
+# the step is not; they are no slower there.
+@tf.function(jit_compile=True)
+def _uniform(like, seed):
+    return tf.random.stateless_uniform(tf.shape(like), seed, alg="threefry")
+
+
+@tf.function(jit_compile=True)
+def _normal(like, seed):
+    return tf.random.stateless_normal(tf.shape(like), seed, alg="threefry")
 
 
 def _layers(layer: Layer):

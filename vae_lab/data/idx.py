@@ -92,8 +92,7 @@ def load(
     paths = local_files(name, directory)
     if paths is not None:
         source = str(paths[0].parent)
-        train = Split(*(read_idx(path) for path in paths[:2]))
-        test = Split(*(read_idx(path) for path in paths[2:]))
+        train, test = read_split(*paths[:2]), read_split(*paths[2:])
     else:
         source = f"keras.datasets.{name}"
         train, test = (Split(*arrays) for arrays in download(name, directory))
@@ -102,6 +101,18 @@ def load(
     train, test = (Split(padded(split.pixels, size)[..., None], split.labels) for split in (train, test))
     train, val = hold_out(train, validation_size)
     return Dataset(name, 256, digest, source, train, val, test)
+
+
+def read_split(images: Path, labels: Path) -> Split:
+    """Reads a file of images and the file of their labels.
+
+    Raises:
+      UsageError: naming the file, when it is not whole or there is not a label for each image.
+    """
+    pixels, names = read_idx(images), read_idx(labels)
+    if len(names) != len(pixels):
+        raise UsageError(f"{labels} holds {len(names)} labels, and {images.name} {len(pixels)} images")
+    return Split(pixels, names)
 
 
 def download(name: str, directory: str | None) -> Any:

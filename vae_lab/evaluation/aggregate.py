@@ -27,11 +27,11 @@ class AggregateEvaluator:
     the images come from it is too low, since it cannot exceed log N; KL(q(z), p(z)) = rate - I is too high by as much.
     """
 
-    def __init__(self, model):
+    def __init__(self, model, image_shape):
         self.model = model
         images, features, latents = (
             tf.TensorSpec([None, *shape], tf.float32)
-            for shape in (model.encoder.input_shape[1:], model.encoder.output_shape[1:], model.latent_shape)
+            for shape in (image_shape, model.encoder.output_shape[1:], model.latent_shape)
         )
         seed = tf.TensorSpec([2], tf.int32)
         self._features = tf.function(model.features, input_signature=[images])
@@ -79,6 +79,6 @@ class AggregateEvaluator:
 
 
 @lru_cache(maxsize=16)
-def aggregate_evaluator(model) -> AggregateEvaluator:
+def aggregate_evaluator(model, image_shape: tuple[int, ...]) -> AggregateEvaluator:
     """A model's evaluator, with its compiled functions."""
-    return AggregateEvaluator(model)
+    return AggregateEvaluator(model, image_shape)

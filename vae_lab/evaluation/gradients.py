@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -41,28 +42,35 @@ def gradient_noise(model: Any, estimator: Any, x: Any, draws: int, seed: int) ->
     Returns:
       By part, of those that have weights.
     """
+    gradient = gradient_of(model, estimator)
+    mean: dict[str, Any] = {}
+    squares: dict[str, Any] = {}  # sums of squared deviations (Welford 1962)
+    for draw in range(1, draws + 1):
+        for part, tensor in gradient(x, seed_for(seed, "gradient", draw)).items():
+            value = tensor.numpy().astype(np.float64)
+            deviation = value - mean.get(part, 0.0)
+            mean[part] = mean.get(part, 0.0) + deviation / draw
+            squares[part] = squares.get(part, 0.0) + deviation * (value - mean[part])
+    return {
+        part: GradientNoise(float(np.linalg.norm(mean[part])), float(np.sum(squares[part])) / (draws - 1))
+        for part in mean
+    }
+
+
+@lru_cache(maxsize=16)
+def gradient_of(model: Any, estimator: Any) -> Any:
+    """The compiled gradient of an estimator's mean loss: images and stateless seed -> a vector by part."""
     variables = {part: getattr(model, part).trainable_variables for part in PARTS}
     variables = {part: weights for part, weights in variables.items() if weights}
 
     @tf.function
-    def gradient(noise_seed):
+    def gradient(x, noise_seed):
         with tf.GradientTape() as tape:
             loss = tf.reduce_mean(estimator(model, x, noise_seed).loss)
         parts = tape.gradient(loss, variables, unconnected_gradients="zero")
         return {part: tf.concat([tf.reshape(g, [-1]) for g in gs], axis=0) for part, gs in parts.items()}
 
-    mean: dict[str, Any] = dict.fromkeys(variables, 0.0)
-    squares: dict[str, Any] = dict.fromkeys(variables, 0.0)  # sums of squared deviations (Welford 1962)
-    for draw in range(1, draws + 1):
-        for part, tensor in gradient(seed_for(seed, "gradient", draw)).items():
-            value = tensor.numpy().astype(np.float64)
-            deviation = value - mean[part]
-            mean[part] = mean[part] + deviation / draw
-            squares[part] = squares[part] + deviation * (value - mean[part])
-    return {
-        part: GradientNoise(float(np.linalg.norm(mean[part])), float(np.sum(squares[part])) / (draws - 1))
-        for part in variables
-    }
+    return gradient
 
 
 def gradient_metrics(model: Any, estimator: Any, x: Any, draws: int, seed: int) -> dict[str, float]:

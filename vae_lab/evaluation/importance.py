@@ -23,19 +23,21 @@ class LogLikelihoodEvaluator:
 
     def __init__(self, model, jit):
         self.model = model
+        self.jit = jit
         self._encode = tf.function(model.features, jit_compile=jit)
-        self._log_weights = tf.function(self._part_by_part if jit else self._weigh, jit_compile=jit)
+        self._log_weights = tf.function(self._weigh, jit_compile=jit)
         self._block = tf.function(self._evaluate_block)
 
     def _weigh(self, z, log_q, x):
-        return self.model.decode(z).log_prob(x) + self.model.latent_prior().log_prob(z) - log_q
+        log_likelihood = self._part_by_part(z, x) if self.jit else self.model.decode(z).log_prob(x)
+        return log_likelihood + self.model.latent_prior().log_prob(z) - log_q
 
-    def _part_by_part(self, z, log_q, x):
-        samples = log_q.shape[0]
+    def _part_by_part(self, z, x):
+        samples = z.shape[0]
         part = next(size for size in range(SAMPLES_AT_ONCE, 0, -1) if samples % size == 0)
-        parts = [tf.reshape(values, (samples // part, part, *values.shape[1:])) for values in (z, log_q)]
-        weights = tf.map_fn(lambda pair: self._weigh(pair[0], pair[1], x), parts, fn_output_signature=tf.float32)
-        return tf.reshape(weights, log_q.shape)
+        parts = tf.reshape(z, (samples // part, part, *z.shape[1:]))
+        found = tf.map_fn(lambda some: self.model.decode(some).log_prob(x), parts, fn_output_signature=tf.float32)
+        return tf.reshape(found, z.shape[:2])
 
     def _evaluate_block(self, pixels, levels, samples, seed, image_block):
         x = intensities(pixels, levels)

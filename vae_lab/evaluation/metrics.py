@@ -34,7 +34,8 @@ def latent_metrics(
     if not settings.latent_images:
         return {}, {}
     rows = spread_rows(len(pixels), settings.latent_images)
-    results = aggregate_evaluator(program.model)(pixels[rows], levels, settings.seed, fast_log_prob)
+    evaluator = aggregate_evaluator(program.model, pixels.shape[1:])
+    results = evaluator(pixels[rows], levels, settings.seed, fast_log_prob)
     metrics = {}
     if (information := results.pop("mutual_information", None)) is not None:
         metrics[f"{split}/index_code_mi"] = float(information.mean())

@@ -12,7 +12,8 @@ class DiagonalGaussianMixture(tfp.distributions.MixtureSameFamily):
     """TFP's mixture, whose log density at N points under K components of L dimensions takes one product [N,2L] [2L,K].
 
     sum_j (z_j - m_j)^2 / s_j^2 = sum_j z_j^2 / s_j^2 - 2 z_j m_j / s_j^2 + m_j^2 / s_j^2. Its terms cancel, so they are
-    float64; taking [N,K,L] differences instead is several times as much work, and most of what a prior of hundreds of
+    float64, and exact to about 10^-16 L (m / s)^2: for means of size 10, that is below 10^-3 nats for scales from 10^-4
+    on. Taking [N,K,L] differences instead is several times as much work, and most of what a prior of hundreds of
     components costs.
     """
 

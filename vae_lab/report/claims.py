@@ -4,10 +4,12 @@
       - {arm: mvn, value: -89.8, tolerance: 0.7, source: "...", mark: S}
       - {difference: [mixture, mvn], between: [0.0, null], source: "...", mark: Q}
 
-A row is of the study's metric unless it names another. Marks say how sure the number is: S seen in a source, Q quoted
-by somebody else, C computed on the same data, M from memory. M is shown and never judged by.
+A row is of the study's metric unless it names another; a value may be of a sum, such as "test/distortion + 2
+test/rate". Marks say how sure the number is: S seen in a source, Q quoted by somebody else, C computed on the same
+data, M from memory. M is shown and never judged by.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +20,8 @@ MARKS = {"S": "seen in the source", "Q": "quoted", "C": "computed", "M": "from m
 DEFAULT_METRIC = "test/elbo"
 KEYS = ({"arm", "value", "tolerance"}, {"difference", "between"})
 COMMON = {"source", "mark"}
+METRIC = re.compile(r"\S+/\S+")
+TERM = re.compile(rf"(\d+(\.\d+)? )?{METRIC.pattern}")
 
 
 @dataclass(frozen=True)
@@ -70,8 +74,10 @@ def _claim(row: Any, place: str, study: Mapping[str, Any]) -> Claim:
     if not isinstance(row["source"], str) or not row["source"].strip():
         raise UsageError(f"{place}.source={row['source']} must say where the number is from")
     metric = row.get("metric") or study_metric(study)
-    if not isinstance(metric, str) or "/" not in metric:
+    if not isinstance(metric, str) or not all(TERM.fullmatch(term) for term in metric.split(" + ")):
         raise UsageError(f"{place}.metric={metric} must be a metric's name, such as test/elbo")
+    if "difference" in row and not METRIC.fullmatch(metric):
+        raise UsageError(f"{place}.metric={metric} is a sum, of which there are values but no differences")
     arms = (row["arm"],) if "arm" in row else row["difference"]
     if not isinstance(arms, Sequence) or isinstance(arms, str) or len(arms) != len(set(map(str, arms))):
         raise UsageError(f"{place}.difference={arms} must be two different arms")
@@ -81,6 +87,21 @@ def _claim(row: Any, place: str, study: Mapping[str, Any]) -> Claim:
         raise UsageError(f"{place} names the arm {unknown[0]}; study.arms has {', '.join(map(str, study['arms']))}")
     low, high, stated = _value_bounds(row, place) if "arm" in row else _bounds(row["between"], place)
     return Claim(tuple(map(str, arms)), metric, low, high, stated, row["source"].strip(), row["mark"])
+
+
+def value_of(metric: str, metrics: Mapping[str, float]) -> float | None:
+    """A claim's metric, None where the metrics have it not.
+
+    >>> value_of("test/distortion + 2 test/rate", {"test/distortion": 90.0, "test/rate": 13.5})
+    117.0
+    """
+    total = 0.0
+    for term in metric.split(" + "):
+        factor, _, name = term.rpartition(" ")
+        if name not in metrics:
+            return None
+        total += float(factor or 1) * metrics[name]
+    return total
 
 
 def _value_bounds(row: Mapping[str, Any], place: str) -> tuple[float, float, str]:

@@ -12,7 +12,6 @@ from vae_lab.tracking.artifacts import artifact, last_frames
 from vae_lab.tracking.records import RunRecord, metric_history, read_run
 from vae_lab.tracking.store import Store
 
-PER_IMAGE = "evaluation/test.npz"
 BY_EPOCH = ("elbo", "rate", "distortion", "bound", "loss")
 SPLITS_BY_EPOCH = ("val", "running")
 
@@ -29,12 +28,12 @@ class Curve:
 
 
 def per_image_values(store: Store, metric: str, folder: Path) -> PerImage:
-    """Reads a test metric's values by image from a run's artifact, each run's once."""
+    """Reads a metric's values by image from a run's artifact of its split, each run's once."""
     split, _, quantity = metric.partition("/")
     known: dict[str, np.ndarray | None] = {}
 
     def read(record: RunRecord) -> np.ndarray | None:
-        path = artifact(store, record, PER_IMAGE, folder) if split == "test" else None
+        path = artifact(store, record, f"evaluation/{split}.npz", folder)
         if path is None:
             return None
         try:

@@ -55,6 +55,9 @@ def seeds_text(needed: int | None) -> str:
 def headline(report: Report) -> str:
     """The study's outcome in a line."""
     judged: Sequence[Verdict] = report.judged
+    if report.study.changed:
+        settings = ", ".join(report.study.changed)
+        return f"Run with {settings}: what the study expects is not of these settings. {spread(report)}".strip()
     if not report.verdicts:
         return f"No expectation is stated. {spread(report)}".strip()
     if not judged:

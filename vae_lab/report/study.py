@@ -18,8 +18,9 @@ class Study:
       metric: what it is about.
       arms: by arm, the overrides that make a run a run of it, without the seed.
       planned: arm and seed of each job.
-      expected: its claims.
+      expected: its claims; none where it was run with other settings than its own.
       command: the command that runs it.
+      changed: the settings in which it was run otherwise than its file says.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Study:
     planned: tuple[tuple[str, int], ...]
     expected: tuple[Claim, ...]
     command: str
+    changed: tuple[str, ...] = ()
 
 
 def settings_of(overrides: Iterable[str]) -> frozenset[str]:

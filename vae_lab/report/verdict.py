@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from vae_lab.report.claims import Claim
+from vae_lab.report.claims import Claim, value_of
 from vae_lab.report.compare import Runs, compare
 from vae_lab.report.statistics import Summary, summarize
 
@@ -59,8 +59,9 @@ def judge(claim: Claim, runs: Runs, planned: Mapping[str, set[int]]) -> Verdict:
     """
     if len(claim.arms) == 1:
         found = runs.get(claim.arms[0], {})
-        seeds = {seed for seed, run in found.items() if claim.metric in run.metrics}
-        values = [found[seed].metrics[claim.metric] for seed in sorted(seeds)]
+        got_by_seed = {seed: value_of(claim.metric, found[seed].metrics) for seed in sorted(found)}
+        values = [value for value in got_by_seed.values() if value is not None]
+        seeds = {seed for seed, value in got_by_seed.items() if value is not None}
     else:
         arm, reference = claim.arms
         comparison = compare(runs, arm, reference, claim.metric, per_image=lambda run: None)

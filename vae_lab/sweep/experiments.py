@@ -3,8 +3,10 @@
 import json
 import re
 import tempfile
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from vae_lab.compose import CONF, option_names, plain, read_option
 from vae_lab.errors import UsageError
@@ -51,6 +53,8 @@ def read_experiment(name: str) -> Experiment:
 def study_of_sweep(store: Store, run_id: str) -> Study:
     """The study that a parent run was started for, as it was then.
 
+    What a study expects is of its own settings: in short form, or changed on the command line, it expects nothing.
+
     Raises:
       UsageError: when the run is no sweep.
     """
@@ -63,4 +67,20 @@ def study_of_sweep(store: Store, run_id: str) -> Study:
         content = artifact(store, parent, "study.json", Path(folder))
         study = json.loads(content.read_text()) if content else None
     name = parent.tags.get("vae_lab.experiment", parent.name)
-    return make_study(name, study, jobs, parent.tags.get("vae_lab.command", ""))
+    found = make_study(name, study, jobs, parent.tags.get("vae_lab.command", ""))
+    changed = changed_settings(found, study) if study else ()
+    return replace(found, expected=(), changed=changed) if changed else found
+
+
+def changed_settings(found: Study, content: Mapping[str, Any]) -> tuple[str, ...]:
+    """The settings of a study's jobs that its content does not give to their arms."""
+    own: dict[str, set[str]] = {}
+    for job in plan(content, {}):
+        own.setdefault(job.arm, set()).update(job.overrides)
+    return tuple(
+        sorted(
+            setting
+            for setting in set().union(*(settings - own.get(arm, set()) for arm, settings in found.arms.items()))
+            if not setting.startswith("experiment=")
+        )
+    )
