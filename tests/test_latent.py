@@ -19,9 +19,9 @@ LINEAR = ("encoder=linear", "training.jit=false")
 SPATIAL = (
     "encoder=conv_spatial",
     "encoder.filters=[4]",
-    "encoder.kernels=[3]",
-    "encoder.strides=[2]",
-    "encoder.paddings=[same]",
+    "encoder.kernels=[3,3]",
+    "encoder.strides=[1,2]",
+    "encoder.paddings=[same,same]",
     "decoder=conv_spatial",
     "decoder.filters=[4]",
     "decoder.kernels=[3,3]",

@@ -26,7 +26,7 @@ CONV = {"filters": [3, 4], "kernels": [3, 3], "strides": [1, 2], "paddings": ["v
 SMALL_ENCODER = {
     "conv": CONV,
     "conv_deep": CONV,
-    "conv_spatial": CONV | {"paddings": ["same", "same"]},
+    "conv_spatial": CONV | {"filters": [3], "paddings": ["same", "same"]},
     "gated_mlp": {"hidden": [5, 6]},
     "linear": {},
     "mlp": {"hidden": [5, 6], "activation": "elu"},
@@ -172,11 +172,11 @@ def test_conv_deep_takes_one_half_from_the_pixels_and_keeps_a_fifth_of_what_is_n
 def test_default_conv_spatial_sizes_and_weights():
     down = encoder("conv_spatial", GREY_28, output_size=8)
     up = decoder("conv_spatial", GREY_28, latent_shape=(7, 7, 4))
-    assert sizes(down) == [20, 14, 7, 7]
+    assert sizes(down) == [20, 14, 7]
     assert sizes(up) == [14, 20, 28, 28]
-    # 9x9, 7x7, 3x3 and 1x1 kernels; then 3x3, 7x7, 9x9 and 3x3.
-    first, last = 81 * 1 * 64 + 64, 64 * 8 + 8
-    assert down.count_params() == first + (49 * 64 * 64 + 64) + (9 * 64 * 64 + 64) + last
+    # 9x9, 7x7 and 3x3 kernels; then 3x3, 7x7, 9x9 and 3x3.
+    first, last = 81 * 1 * 64 + 64, 9 * 64 * 8 + 8
+    assert down.count_params() == first + (49 * 64 * 64 + 64) + last
     first, last = 9 * 4 * 64 + 64, 9 * 64 * 1 + 1
     assert up.count_params() == first + (49 * 64 * 64 + 64) + (81 * 64 * 64 + 64) + last
     assert down.output_shape == (None, 7, 7, 8)
@@ -404,7 +404,7 @@ SPATIAL_8 = (
     "decoder=conv_spatial",
     "encoder.kernels=[3,3,3]",
     "decoder.kernels=[3,3,3,3]",
-    "encoder.filters=[4,4,4]",
+    "encoder.filters=[4,4]",
     "decoder.filters=[4,4,4]",
     "latent_size=2",
 )

@@ -433,7 +433,7 @@ def colour_file(tmp_path_factory):
 
 
 DEEP = ("encoder.kernels=[5,5,5,5,5]", "encoder.filters=[4,4,4,4,4]")
-SPATIAL = ("encoder.filters=[4,4,4]", "decoder.filters=[4,4,4]")
+SPATIAL = ("encoder.filters=[4,4]", "decoder.filters=[4,4,4]")
 COLOUR = {
     ("encoder", "conv"): (),
     ("encoder", "conv_deep"): DEEP,

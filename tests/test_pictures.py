@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import tensorflow_probability as tfp
 from PIL import Image
 from scipy import stats
 from test_latent import SPATIAL
@@ -42,6 +43,7 @@ from vae_lab.evaluation.pictures.sheet import (
 from vae_lab.evaluation.pictures.subject import Subject
 from vae_lab.evaluation.pictures.traversals import traversal_latents, traversals
 from vae_lab.evaluation.pictures.views import Views
+from vae_lab.numerics import inverse_softplus
 from vae_lab.randomness import seed_for
 
 CURVES = {"running/elbo": [(1, -30.0), (2, -25.0)], "val/elbo": [(1, -28.0), (2, -26.0)], "val/rate": [(1, 4.0)]}
@@ -59,6 +61,14 @@ def subject_of(*overrides, pixels=None):
 @pytest.fixture(scope="module")
 def subject():
     return subject_of("encoder.hidden=[16]", "decoder.hidden=[16]", "latent_size=2")
+
+
+def constant_posterior(subject, loc, scale):
+    """Makes every image's posterior N(loc, diag(scale^2))."""
+    kernel, bias = subject.views.model.encoder.layers[-1].weights
+    kernel.assign(np.zeros(kernel.shape))
+    floor = subject.views.model.posterior.scale_floor
+    bias.assign([*loc, *(inverse_softplus(each - floor) for each in scale)])
 
 
 @pytest.fixture
@@ -135,6 +145,38 @@ def test_title_and_labels_leave_the_sheet_as_it_is():
     assert (page[-TEXT - 116 : -TEXT, :left] < 128).any()
 
 
+def test_titles_name_data_split_and_epoch(subject):
+    other = replace(subject, data="mnist", split="val", epoch=12)
+    assert subject.title("Reconstructions") == "Reconstructions: digits, test, epoch 3"
+    assert other.title("Class means") == "Class means: mnist, val, epoch 12"
+    assert other.title("Draws from the prior", of_images=False) == "Draws from the prior: mnist, epoch 12"
+    assert latent_density(other).get_suptitle() == "Latents: mnist, val, epoch 12"
+    assert loss_curves(other).get_suptitle() == "Training: mnist, 2 epochs, weights of epoch 12"
+    assert loss_curves(replace(other, epoch=2)).get_suptitle() == "Training: mnist, 2 epochs"
+    assert re.search("<title>(.*)</title>", latent_space(other)).group(1) == "Posterior means: mnist, val, epoch 12"
+
+
+@pytest.mark.parametrize(
+    ("function", "title"),
+    [
+        (reconstructions, "Reconstructions: digits, test, epoch 3"),
+        (prior_samples, "Draws from the prior: digits, epoch 3"),
+        (class_means, "Class means: digits, test, epoch 3"),
+        (traversals, "Latent traversals: digits, test, epoch 3"),
+        (latent_grid, "Decoder over the prior's quantiles: digits, epoch 3"),
+        (interpolations, "Interpolations: digits, test, epoch 3"),
+    ],
+)
+def test_title_is_drawn_above_the_picture(subject, function, title):
+    def first_line(page):
+        line = page[TEXT : 3 * TEXT - 2]
+        left, *_, right = np.flatnonzero((line < 255).any(axis=(0, 2)))
+        return line[:, left : right + 1]
+
+    alone = titled(np.full((58, 58, 3), 255, np.uint8), title)
+    np.testing.assert_array_equal(first_line(function(subject)), first_line(alone))
+
+
 def test_frames_are_the_same_again_and_show_the_images(subject):
     frames = epoch_frames(subject.views, subject.pixels, 2, 0)
     assert set(frames) == {"reconstructions", "prior_samples"}
@@ -152,6 +194,43 @@ def test_reconstructions_are_the_images_and_the_means_at_the_posterior_mean(subj
     assert_shows(grid[1], decoded(subject, posterior_mean(subject, rows)))
     assert len(grid) == 5
     assert not np.array_equal(grid[2], grid[3])
+
+
+def test_reconstructions_at_draws_are_means_at_draws_from_the_posterior(bare):
+    """The upper half's logit is z0 and the lower half's z1, so that a picture tells its z, to a grey level."""
+    subject = subject_of("encoder.hidden=[16]", "decoder=linear", "latent_size=2")
+    loc, scale = np.array([1.0, -0.5]), np.array([0.2, 0.8])
+    constant_posterior(subject, loc, scale)
+    kernel, bias = subject.views.model.decoder.trainable_variables
+    kernel.assign(np.repeat(np.eye(2), 32, axis=1))
+    bias.assign(np.zeros(64))
+    halves = bare(reconstructions, subject, COLUMNS)[1:, ..., 0].reshape(4, COLUMNS, 2, 28 * 56)
+    assert (halves == halves[..., :1]).all()  # means: a draw from p(x|z) would be white and black
+    z = np.log(halves[..., 0] / (255.0 - halves[..., 0]))
+    np.testing.assert_allclose(z[0], np.broadcast_to(loc, (COLUMNS, 2)), atol=0.02)
+    drawn = z[1:].reshape(-1, 2)
+    assert len(np.unique(drawn[:, 1])) > 25
+    count = len(drawn)
+    assert (np.abs(drawn.mean(axis=0) - loc) < 4 * scale / np.sqrt(count)).all()
+    assert (np.abs(drawn.std(axis=0, ddof=1) / scale - 1) < 4 / np.sqrt(2 * (count - 1))).all()
+
+
+def test_draws_of_x_follow_the_decoder_s_probabilities(bare):
+    """Certain pixels are drawn as they are; pixels of probability 1/2 are white half of the time, each by itself."""
+    subject = subject_of("encoder.hidden=[16]", "decoder=linear", "latent_size=2")
+    kernel, bias = subject.views.model.decoder.trainable_variables
+    kernel.assign(np.zeros(kernel.shape))
+    bias.assign(np.resize([100.0, -100.0, 100.0], 64))
+    grid = bare(prior_samples, subject, COLUMNS)
+    assert_shows(grid[1], np.broadcast_to(np.resize([1.0, 0.0, 1.0], (1, 8, 8, 1)), (COLUMNS, 8, 8, 1)))
+    np.testing.assert_array_equal(grid[1::2], grid[::2])
+    bias.assign(np.zeros(64))
+    grid = bare(prior_samples, subject, COLUMNS)
+    assert (grid[::2] == 128).all()
+    white = grid[1::2, :, ::7, ::7, 0].reshape(40, 64) == 255
+    assert abs(white.mean() - 0.5) < 4 * 0.5 / np.sqrt(white.size)
+    assert (np.abs(white.mean(axis=0) - 0.5) < 5 * 0.5 / np.sqrt(40)).all()
+    assert (np.abs(white.mean(axis=1) - 0.5) < 5 * 0.5 / np.sqrt(64)).all()
 
 
 def test_prior_samples_pair_a_mean_with_a_draw(subject, bare):
@@ -238,6 +317,32 @@ def test_density_is_of_the_prior_and_of_the_encoded_images(subject):
     q = subject.views.model.encode(intensities(subject.pixels, 2))
     np.testing.assert_allclose(aggregate.mean(axis=0), q.mean().numpy().mean(axis=0), atol=0.1)
     assert [axes.get_title() for axes in latent_density(subject).axes[:2]] == ["prior p(z)", "aggregate posterior q(z)"]
+
+
+def test_density_panels_show_the_prior_left_and_the_aggregate_posterior_right():
+    """Two Gaussians that differ in mean and scale on each axis, found again by the moments of what is drawn."""
+    subject = subject_of("encoder.hidden=[16]", "decoder.hidden=[16]", "latent_size=2", "prior=mvn_tril")
+    known = {"prior p(z)": ([2.0, -1.0], [0.4, 1.0]), "aggregate posterior q(z)": ([-1.0, 3.0], [1.2, 0.4])}
+    (prior_loc, prior_scale), posterior = known.values()
+    constant_posterior(subject, *posterior)
+    prior = subject.views.model.prior
+    prior.loc.assign(prior_loc)
+    diagonal = np.diag([inverse_softplus(scale - prior.scale_floor) for scale in prior_scale]).astype(np.float32)
+    prior.raw_scale.assign(tfp.math.fill_triangular_inverse(diagonal))
+    panels = latent_density(subject).axes[:2]
+    assert [panel.get_title() for panel in panels] == list(known)
+    assert [panel.get_xlabel() for panel in panels] == ["z0", "z0"]
+    assert panels[0].get_ylabel() == "z1"
+    assert panels[0].get_position().x0 < panels[1].get_position().x0
+    for panel, (loc, scale) in zip(panels, known.values(), strict=True):
+        (mesh,) = panel.collections
+        corners, density = np.asarray(mesh.get_coordinates()), np.asarray(mesh.get_array())
+        centres = 0.25 * (corners[1:, 1:] + corners[:-1, 1:] + corners[1:, :-1] + corners[:-1, :-1])
+        weights = density.ravel() / density.sum()
+        mean = weights @ centres.reshape(-1, 2)
+        spread = np.sqrt(weights @ (centres.reshape(-1, 2) - mean) ** 2)
+        np.testing.assert_allclose(mean, loc, atol=0.1)
+        np.testing.assert_allclose(spread, scale, atol=0.1)
 
 
 def test_loss_curves_are_the_history(subject):

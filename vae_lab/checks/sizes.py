@@ -53,7 +53,7 @@ def check_sizes(cfg: Config) -> None:
     if "blocks" in cfg.decoder:
         check_stages(cfg.decoder, "decoder")
     if "kernels" in cfg.encoder:
-        layers = len(cfg.encoder.filters)
+        layers = len(cfg.encoder.filters) + bool(fact(cfg.encoder, "spatial_latent"))
         with_layers(cfg.encoder, "encoder", layers)
         grid = _sizes("encoder", cfg.encoder, image_shape[:2], ["conv"] * layers)[-1]
     if "kernels" in cfg.decoder:
