@@ -61,12 +61,13 @@ def same_again(store: Any, run_id: str, changes: list[str]) -> bool:
     from vae_lab.tracking.records import metric_at
 
     loaded = vae_lab.load_run(run_id, *changes, tracking_uri=store.uri)
+    finished = loaded.record.status == "FINISHED"  # a checkpoint may lie within an epoch, and its like was not logged
     title = f"{loaded.record.name} ({run_id}), epoch {loaded.epoch}"
     screen = Table("metric", "logged", "now", "relative difference", title=title)
     alike = True
     for key, now in loaded.metrics().items():
         # By the epoch whose weights were kept, of which a validated metric's last value need not be.
-        logged = metric_at(store, run_id, key, loaded.epoch)
+        logged = metric_at(store, run_id, key, loaded.epoch) if finished else None
         difference = abs(now - logged) / max(abs(logged), 1e-12) if logged is not None else None
         alike = alike and (difference is None or difference <= 1e-6)  # which NaN is not
         screen.add_row(

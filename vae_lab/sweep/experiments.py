@@ -68,7 +68,7 @@ def study_of_sweep(store: Store, run_id: str) -> Study:
         study = json.loads(content.read_text()) if content else None
     name = parent.tags.get("vae_lab.experiment", parent.name)
     found = make_study(name, study, jobs, parent.tags.get("vae_lab.command", ""))
-    changed = changed_settings(found, study) if study else ()
+    changed = changed_settings(found, study) if study and found.expected else ()
     return replace(found, expected=(), changed=changed) if changed else found
 
 
