@@ -32,7 +32,7 @@ correctness: $(ENV)  ## measure docs/correctness.md anew
 	$(RUN) -m pytest --figures docs/correctness.md tests/test_ppca.py tests/test_importance_toy.py tests/test_evaluation.py \
 	  tests/test_posterior.py tests/test_prior.py tests/test_likelihood.py
 
-benchmarks: $(ENV)  ## measure speed beside its peers into docs/benchmarks.md (10 minutes)
+benchmarks: $(ENV)  ## measure speed beside its peers into docs/benchmarks.md (a quarter of an hour)
 	$(RUN) -m benchmarks
 
 lint: $(ENV)  ## run ruff and mypy only
