@@ -29,7 +29,7 @@ def main(arguments: list[str]) -> int:
         return 2
     from vae_lab.compose import default_tracking_uri
     from vae_lab.identity import PLACES
-    from vae_lab.sweep.job import evaluate_run
+    from vae_lab.sweep.evaluate import evaluate_run
     from vae_lab.tracking.store import open_store
 
     changes = [f"{key}={value}" for key, value in given.items()]
@@ -54,29 +54,22 @@ def show(record: Any) -> None:
 
 def same_again(store: Any, run_id: str, changes: list[str]) -> bool:
     """Prints each metric as logged and as computed now; whether they agree to a millionth."""
-    from rich.console import Console
-    from rich.table import Table
-
     import vae_lab
+    from vae_lab.terminal import show_lines
     from vae_lab.tracking.records import metric_at
 
     loaded = vae_lab.load_run(run_id, *changes, tracking_uri=store.uri)
     finished = loaded.record.status == "FINISHED"  # a checkpoint may lie within an epoch, and its like was not logged
-    title = f"{loaded.record.name} ({run_id}), epoch {loaded.epoch}"
-    screen = Table("metric", "logged", "now", "relative difference", title=title)
-    alike = True
+    lines, alike = [], True
     for key, now in loaded.metrics().items():
         # By the epoch whose weights were kept, of which a validated metric's last value need not be.
         logged = metric_at(store, run_id, key, loaded.epoch) if finished else None
         difference = abs(now - logged) / max(abs(logged), 1e-12) if logged is not None else None
         alike = alike and (difference is None or difference <= 1e-6)  # which NaN is not
-        screen.add_row(
-            key,
-            "" if logged is None else f"{logged:.6f}",
-            f"{now:.6f}",
-            "" if difference is None else f"{difference:.1e}",
-        )
-    Console().print(screen)
+        told = ["" if logged is None else f"{logged:.6f}", f"{now:.6f}"]
+        lines.append([key, *told, "" if difference is None else f"{difference:.1e}"])
+    title = f"{loaded.record.name} ({run_id}), epoch {loaded.epoch}"
+    show_lines(title, ["metric", "logged", "now", "relative difference"], lines)
     return alike
 
 

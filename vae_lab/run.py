@@ -13,13 +13,11 @@ from vae_lab.fit import OnProgress, fit, put_selected_weights
 from vae_lab.identity import hashes_of
 from vae_lab.program import Pixels, Program, binarize, load_dataset, new_program, program_for
 from vae_lab.results import conclude, final_metrics
+from vae_lab.tracking.artifacts import CONFIG, WEIGHTS
 from vae_lab.tracking.provenance import provenance
 from vae_lab.tracking.records import RunRecord, fetch_artifact, read_run
 from vae_lab.tracking.run import TrackedRun
 from vae_lab.tracking.store import Store, open_store
-
-WEIGHTS = "model/model.weights.h5"
-CONFIG = "config.yaml"
 
 
 def store_of(cfg: Any) -> Store:

@@ -9,7 +9,7 @@ from vae_lab.report.evidence import BY_EPOCH, SPLITS_BY_EPOCH
 from vae_lab.report.gather import Report
 from vae_lab.report.table import csv_table
 from vae_lab.report.write import files, write_files
-from vae_lab.tracking.artifacts import artifact
+from vae_lab.tracking.artifacts import CONFIG, artifact
 from vae_lab.tracking.records import metric_history
 
 READ_ME = """{name}
@@ -60,7 +60,7 @@ def write_study(report: Report, folder: Path) -> None:
     (folder / "curves.csv").write_text(curves_csv(report), encoding="utf-8")
     for arm, runs in report.runs.counted.items():
         for seed, run in runs.items():
-            for name, room in (("config.yaml", "configs"), ("evaluation/test.npz", "per_image")):
+            for name, room in ((CONFIG, "configs"), ("evaluation/test.npz", "per_image")):
                 with tempfile.TemporaryDirectory() as fetched:
                     if path := artifact(report.store, run, name, Path(fetched)):
                         place = folder / room / arm.replace("/", "_")

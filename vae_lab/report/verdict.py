@@ -59,9 +59,9 @@ def judge(claim: Claim, runs: Runs, planned: Mapping[str, set[int]]) -> Verdict:
     """
     if len(claim.arms) == 1:
         found = runs.get(claim.arms[0], {})
-        got_by_seed = {seed: value_of(claim.metric, found[seed].metrics) for seed in sorted(found)}
-        values = [value for value in got_by_seed.values() if value is not None]
-        seeds = {seed for seed, value in got_by_seed.items() if value is not None}
+        every = {seed: value_of(claim.metric, found[seed].metrics) for seed in sorted(found)}
+        by_seed = {seed: value for seed, value in every.items() if value is not None}
+        seeds, values = set(by_seed), list(by_seed.values())
     else:
         arm, reference = claim.arms
         comparison = compare(runs, arm, reference, claim.metric, per_image=lambda run: None)

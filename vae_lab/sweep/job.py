@@ -7,9 +7,8 @@ import math
 import pickle
 import signal
 import sys
-import tempfile
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,21 +17,13 @@ from vae_lab.checkpoint import checkpoints_of
 from vae_lab.checks import check
 from vae_lab.device import take_gpu
 from vae_lab.errors import Pruned, UsageError
-from vae_lab.identity import AXES, NUMERICS_VERSION, hashes_of
+from vae_lab.identity import AXES, hashes_of
 from vae_lab.sweep.claim import Claim, Claimed, claims_folder
 from vae_lab.sweep.overrides import check_overrides
 from vae_lab.sweep.progress import Progress
 from vae_lab.sweep.pruning import reporting
 from vae_lab.sweep.screen import show_plan, show_run
-from vae_lab.tracking.records import (
-    RunRecord,
-    failures_since,
-    fetch_artifact,
-    newest_finished,
-    read_run,
-    runs_tagged,
-    runs_with_tag,
-)
+from vae_lab.tracking.records import RunRecord, failures_since, newest_finished, runs_tagged
 from vae_lab.tracking.run import is_worked_on
 from vae_lab.tracking.store import Store, open_store
 
@@ -147,42 +138,6 @@ def work(cfg: Any, name: str, tags: dict[str, str], progress: Progress, begun: R
         raise
     progress.finished(metrics)
     return metrics["test/elbo"]
-
-
-def evaluate_run(store: Store, run_id: str, changes: Sequence[str]) -> RunRecord:
-    """Evaluates a finished run's weights with other settings of the evaluation, as a run beside it.
-
-    Args:
-      store: where the run is, and where the new one goes.
-      run_id: the run.
-      changes: such as "evaluation.importance_samples=5000", "data.dir=/data".
-
-    Returns:
-      The new run, or the one that there was already.
-
-    Raises:
-      UsageError: when there is no such run, a change is none of the evaluation, or this code trains otherwise.
-    """
-    record = read_run(store, run_id)
-    with tempfile.TemporaryDirectory() as folder:
-        text = fetch_artifact(store, run_id, "config.yaml", folder).read_text()
-        fetch_artifact(store, run_id, "model/model.weights.h5", folder)  # before work starts
-    cfg = compose.evaluation_of(text, changes)
-    here = compose.compose_unchecked()
-    cfg.paths, cfg.sweep, cfg.tracking.uri = here.paths, here.sweep, store.uri
-    cfg.sweep.arm, cfg.sweep.run_name = record.tags["vae_lab.arm"], f"{record.name} again"
-    identity = hashes_of(compose.plain(cfg))
-    if identity["vae_lab.training"] != record.tags["vae_lab.training"]:
-        raise UsageError(
-            f"run={run_id} was trained by version {record.tags['vae_lab.numerics']} of the numerics, and this code has "
-            f"{NUMERICS_VERSION}; evaluate it with the code of its commit, or repeat its training"
-        )
-    choices = {axis: record.tags.get(f"option.{axis}") for axis in (*AXES, "optimizer", "schedule")}
-    choices["experiment"] = record.tags.get("vae_lab.experiment")
-    changed = {change.partition("=")[0] for change in changes}
-    kept = [word for word in json.loads(record.tags["vae_lab.overrides"]) if word.partition("=")[0] not in changed]
-    run_job(cfg, [*kept, *changes], choices)
-    return runs_with_tag(store, "vae_lab.evaluation", identity["vae_lab.evaluation"])[-1]
 
 
 def can_be_sent(error: Exception) -> bool:

@@ -8,6 +8,9 @@ from vae_lab.tracking import frames
 from vae_lab.tracking.records import RunRecord
 from vae_lab.tracking.store import Store
 
+CONFIG = "config.yaml"
+WEIGHTS = "model/model.weights.h5"
+
 
 def local_folder(record: RunRecord) -> Path | None:
     """The run's artifact folder where it is a folder of this machine, which is read without asking MLflow."""
