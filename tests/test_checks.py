@@ -125,8 +125,14 @@ ILLEGAL = {
     ),
     "splits without test": (["evaluation.splits=[train]"], "evaluation.splits=['train'] must be a list of train, val"),
     "one draw of a variance": (["evaluation.gradient_draws=1"], "evaluation.gradient_draws=1 has no variance"),
-    "unknown picture": (["evaluation.pictures=[recon]"], "must be true, false, or a list of: reconstructions, prior"),
-    "a word for a list of pictures": (["evaluation.pictures=all"], "evaluation.pictures=all must be true, false, or"),
+    "unknown picture": (
+        ["evaluation.pictures=[recon]"],
+        "must be true, false, all, or a list of: reconstructions",
+    ),
+    "a word for a list of pictures": (
+        ["evaluation.pictures=some"],
+        "evaluation.pictures=some must be true, false, all",
+    ),
     "patience that is no number": (["training.early_stopping.patience=x"], "early_stopping.patience=x must be a whole"),
     "data folder that is none": (["data=mnist", "data.dir=/nowhere"], "data.dir=/nowhere is not a folder"),
     "experiment without a name": (["tracking.experiment_name="], "tracking.experiment_name is empty"),

@@ -16,7 +16,7 @@ from test_latent import SPATIAL
 from vae_lab import compose
 from vae_lab.binarization import intensities
 from vae_lab.data import digits
-from vae_lab.evaluation.pictures import CHEAP, PICTURES, final
+from vae_lab.evaluation.pictures import CHEAP, PICTURES, final, named
 from vae_lab.evaluation.pictures.animation import training
 from vae_lab.evaluation.pictures.class_means import class_means
 from vae_lab.evaluation.pictures.final import DRAWN, final_pictures
@@ -403,7 +403,7 @@ def test_every_kind_of_model_is_drawn(kind, missing):
         "vamp": ([*sampled, "prior=vamp", "prior.components=5"], None),
         "iaf": ([*sampled, "posterior=iaf", "posterior.hidden=[8]", "prior=mixture"], None),
     }[kind]
-    drawn = dict(final_pictures(subject_of(*overrides, pixels=pixels), True))
+    drawn = dict(final_pictures(subject_of(*overrides, pixels=pixels), named(True)))
     assert {name.partition(".")[0] for name in drawn} == set(CHEAP) - missing
     for name, content in drawn.items():
         image = np.asarray(Image.open(io.BytesIO(content)).convert("RGB"))
@@ -412,7 +412,7 @@ def test_every_kind_of_model_is_drawn(kind, missing):
 
 def test_pictures_are_those_that_are_wanted(subject):
     assert list(DRAWN) == list(PICTURES)
-    assert list(final_pictures(subject, False)) == []
+    assert (named(False), named("all"), named(["training"])) == ((), PICTURES, ("training",))
     assert [name for name, _ in final_pictures(subject, ["loss_curves", "traversals"])] == [
         "loss_curves.png",
         "traversals.png",

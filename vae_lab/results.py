@@ -10,6 +10,7 @@ from vae_lab.checks.facts import bits_offset, fact
 from vae_lab.data.dataset import Dataset
 from vae_lab.evaluation.gradients import gradient_metrics
 from vae_lab.evaluation.metrics import evaluate_split
+from vae_lab.evaluation.pictures import named
 from vae_lab.evaluation.pictures.final import final_pictures
 from vae_lab.evaluation.pictures.frames import epoch_frames
 from vae_lab.evaluation.pictures.subject import Subject
@@ -68,8 +69,8 @@ def log_frames(cfg: Any, program: Program, pixels: Pixels, record: TrackedRun, e
 
 def log_pictures(cfg: Any, program: Program, dataset: Dataset, pixels: Pixels, record: TrackedRun, epoch: int) -> None:
     """Logs the final pictures of the test split into the folder pictures/."""
-    wanted = cfg.evaluation.pictures
-    if not wanted:
+    names = named(cfg.evaluation.pictures)
+    if not names:
         return
     images, levels = pixels.fixed["test"]
     subject = Subject(
@@ -84,7 +85,7 @@ def log_pictures(cfg: Any, program: Program, dataset: Dataset, pixels: Pixels, r
         frames=record.frames("prior_samples"),
         history={key: record.history(key) for key in CURVES},
     )
-    for name, content in final_pictures(subject, wanted if isinstance(wanted, bool) else list(wanted)):
+    for name, content in final_pictures(subject, names):
         record.content(content, f"pictures/{name}")
 
 

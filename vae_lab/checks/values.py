@@ -193,9 +193,9 @@ def check_words(cfg: Config) -> None:
     if cfg.evaluation.gradient_draws == 1:
         raise UsageError("evaluation.gradient_draws=1 has no variance; use 2 or more, or 0 for none")
     wanted = cfg.evaluation.pictures
-    if not isinstance(wanted, bool) and not (_is_list(wanted) and set(wanted) <= set(PICTURES)):
+    if not isinstance(wanted, bool) and wanted != "all" and not (_is_list(wanted) and set(wanted) <= set(PICTURES)):
         raise UsageError(
-            f"evaluation.pictures={_shown(wanted)} must be true, false, or a list of: {', '.join(PICTURES)}"
+            f"evaluation.pictures={_shown(wanted)} must be true, false, all, or a list of: {', '.join(PICTURES)}"
         )
     if not cfg.tracking.experiment_name:
         raise UsageError("tracking.experiment_name is empty; name an MLflow experiment")

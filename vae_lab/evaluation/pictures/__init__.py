@@ -1,5 +1,7 @@
 """Pictures of a model: one file a picture, from fixed rows and fixed noise, so that they compare over runs."""
 
+from collections.abc import Sequence
+
 # `evaluation.pictures=true` draws these.
 CHEAP = (
     "reconstructions",
@@ -12,5 +14,12 @@ CHEAP = (
     "latent_density",
     "loss_curves",
 )
-# Only when named: 5 MB a run, because the page brings the library that draws it.
+# Only by `all` or its name: 5 MB a run, because the page brings the library that draws it.
 PICTURES = (*CHEAP, "latent_space")
+
+
+def named(wanted: bool | str | Sequence[str]) -> tuple[str, ...]:
+    """The pictures that `evaluation.pictures` asks for: by true, false, all, or a list."""
+    if isinstance(wanted, bool):
+        return CHEAP if wanted else ()
+    return PICTURES if wanted == "all" else tuple(wanted)

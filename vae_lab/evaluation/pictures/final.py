@@ -1,13 +1,13 @@
 """The pictures at the end of a run."""
 
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from vae_lab.evaluation.pictures import CHEAP, PICTURES
+from vae_lab.evaluation.pictures import PICTURES
 from vae_lab.evaluation.pictures.animation import training
 from vae_lab.evaluation.pictures.class_means import class_means
 from vae_lab.evaluation.pictures.interpolations import interpolations
@@ -53,9 +53,8 @@ def file_of(name: str, drawn: Any) -> tuple[str, bytes]:
     return f"{name}.png", target.getvalue()
 
 
-def final_pictures(subject: Subject, wanted: bool | list[str]) -> Iterator[tuple[str, bytes]]:
-    """File name and content of each picture wanted; those that have no meaning for the model are left out."""
-    names = (CHEAP if wanted else ()) if isinstance(wanted, bool) else wanted
+def final_pictures(subject: Subject, names: Sequence[str]) -> Iterator[tuple[str, bytes]]:
+    """File name and content of each picture named; those that have no meaning for the model are left out."""
     for name in names:
         drawn = DRAWN[name](subject)
         if drawn is not None:
