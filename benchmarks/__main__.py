@@ -62,7 +62,7 @@ STARTUP = """\
 ## Start-up
 
 Each command {often} in a process of its own, from its start to its end: the median and the highest time, and which
-of TensorFlow and MLflow it imports. The first that needs a store makes it.
+of TensorFlow and MLflow it imports. The plan looks into an MLflow store that is there.
 """
 
 

@@ -78,10 +78,6 @@ ILLEGAL = {
     "short without a short form": (["short=true"], "short=true needs an experiment that has a short form"),
     "unknown choice": (["training.select=first"], "training.select=first is not one of: last, best"),
     "unknown scale": (["likelihood=normal", "likelihood.scale=free"], "not one of: fixed, shared, per_pixel"),
-    "evaluation across blocks": (
-        ["evaluation.batch_size=64"],
-        "evaluation.batch_size=64 must be 100 or a multiple of it",
-    ),
     "beta with importance weights": (
         ["estimator=importance_weighted", "estimator.beta=2"],
         "estimator.beta=2 weighs the rate, and the bound of estimator=importance_weighted has none of its own",

@@ -11,6 +11,8 @@ import tensorflow_probability as tfp
 from vae_lab.binarization import intensities
 from vae_lab.checks.facts import bits_offset
 from vae_lab.data import digits
+from vae_lab.evaluation.elbo import ElboEvaluator
+from vae_lab.evaluation.importance import LogLikelihoodEvaluator
 from vae_lab.evaluation.metrics import evaluate_split
 from vae_lab.results import final_metrics
 
@@ -40,33 +42,40 @@ def test_logged_rate_is_the_mean_closed_form_kl(program):
     images, levels = pixels.fixed["test"]
     q = built.model.encode(intensities(images, levels))
     independent = tfd.kl_divergence(q, built.model.latent_prior()).numpy().astype(float).mean()
-    for batch_size in (100, 300):
-        rate = built.elbo(images, levels, 1, 0, batch_size)["rate"]
-        assert rate.mean() == pytest.approx(independent, rel=1e-5)
+    assert built.elbo(images, levels, 1, 0)["rate"].mean() == pytest.approx(independent, rel=1e-5)
 
 
 @pytest.mark.parametrize("prior", ["mvn", "mixture"])
 @pytest.mark.parametrize("samples", [1, 3])
-def test_elbo_does_not_depend_on_the_batch_size(program, prior, samples):
+def test_elbo_of_an_image_does_not_depend_on_the_images_behind_it(program, prior, samples):
     _, pixels, built = program("training.jit=false", f"prior={prior}", "estimator=monte_carlo")
-    images, levels = pixels.fixed["test"]  # 360 rows: ragged for every batch size
-    results = [built.elbo(images, levels, samples, 0, size)["elbo"] for size in (100, 300, 500)]
-    assert results[0].shape == (360,)
-    for other in results[1:]:
-        np.testing.assert_allclose(other, results[0], rtol=1e-6)
+    images, levels = pixels.fixed["test"]  # 360 rows: no whole blocks of 100
+    whole = built.elbo(images, levels, samples, 0)["elbo"]
+    assert whole.shape == (360,)
+    for count in (1, 100, 250):
+        np.testing.assert_allclose(built.elbo(images[:count], levels, samples, 0)["elbo"], whole[:count], rtol=1e-6)
+
+
+def test_elbo_is_traced_once_for_splits_of_any_length(program, monkeypatch):
+    _, pixels, built = program("training.jit=false", "latent_size=7")
+    traced, encode = [], built.model.features
+    monkeypatch.setattr(built.model, "features", lambda x: traced.append(x.shape) or encode(x))
+    for name, (images, levels) in pixels.fixed.items():
+        assert built.elbo(images, levels, 1, 0)["elbo"].shape == (len(images),), name
+    assert traced == [(100, 8, 8, 1)]
 
 
 def test_every_model_gets_the_same_noise(program):
     """Of two models that differ in their prior alone the distortion is the same, image by image."""
     standard, mixture = program()[2], program("prior=mixture", "estimator=monte_carlo")
     images, levels = mixture[1].fixed["test"]
-    found = [built.elbo(images, levels, 3, 0, 200)["distortion"] for built in (standard, mixture[2])]
+    found = [built.elbo(images, levels, 3, 0)["distortion"] for built in (standard, mixture[2])]
     np.testing.assert_array_equal(*found)
 
 
 def test_evaluation_seed_changes_the_noise(program):
     _, pixels, built = program("training.jit=false")
-    one, other = (built.elbo(*pixels.fixed["test"], 1, seed, 500)["distortion"] for seed in (0, 1))
+    one, other = (built.elbo(*pixels.fixed["test"], 1, seed)["distortion"] for seed in (0, 1))
     assert not np.array_equal(one, other)
     assert one.mean() == pytest.approx(other.mean(), rel=0.02)
 
@@ -86,7 +95,7 @@ def test_log_likelihood_meets_the_exact_one(program, figure):
 def test_bounds_rise_with_the_number_of_samples_up_to_the_log_likelihood(program):
     _, pixels, built = program(*EXACT)
     images, levels = pixels.fixed["test"]
-    bounds = [built.elbo(images, levels, 1, 0, 500)["elbo"]]
+    bounds = [built.elbo(images, levels, 1, 0)["elbo"]]
     bounds += [built.log_likelihood(images, levels, samples, 0) for samples in (5, 50, 1000)]
     bounds.append(linear_log_likelihood(built.model, images, levels))
     for lower, upper in itertools.pairwise(bounds):
@@ -98,7 +107,7 @@ def test_one_sample_log_likelihood_is_the_sampled_elbo(program):
     """K = 1 with its own noise: equal in expectation, within four standard errors of the paired difference."""
     _, pixels, built = program("training.jit=false")
     images, levels = pixels.fixed["test"]
-    difference = built.log_likelihood(images, levels, 1, 0) - built.elbo(images, levels, 1, 0, 500)["elbo"]
+    difference = built.log_likelihood(images, levels, 1, 0) - built.elbo(images, levels, 1, 0)["elbo"]
     assert abs(difference.mean()) < 4 * difference.std() / math.sqrt(len(difference))
 
 
@@ -123,13 +132,13 @@ def test_log_likelihood_does_not_depend_on_how_samples_are_blocked(program):
 
 def test_xla_evaluates_to_the_same_numbers(program):
     """The noise is drawn outside XLA, so only rounding differs."""
-    _, pixels, plain = program("training.jit=false")
-    _, _, compiled = program("training.jit=true", "evaluation.importance_samples=1000")
-    assert compiled.elbo.jit
+    _, pixels, built = program("training.jit=false")
     images = pixels.fixed["test"]
-    np.testing.assert_allclose(compiled.elbo(*images, 1, 0, 500)["elbo"], plain.elbo(*images, 1, 0, 500)["elbo"], 2e-5)
-    found, expected = (built.log_likelihood(*images, 60, 0) for built in (compiled, plain))
-    np.testing.assert_allclose(found, expected, rtol=2e-5)
+    plain, compiled = (ElboEvaluator(built.model, True, jit)(*images, 1, 0) for jit in (False, True))
+    for name, expected in plain.items():
+        np.testing.assert_allclose(compiled[name], expected, rtol=2e-5, err_msg=name)
+    plain, compiled = (LogLikelihoodEvaluator(built.model, jit)(*images, 60, 0) for jit in (False, True))
+    np.testing.assert_allclose(compiled, plain, rtol=2e-5)
 
 
 def test_bits_per_dim_only_for_probabilities_of_the_pixels(program):
@@ -175,7 +184,7 @@ def test_fixed_mnist_starts_at_the_product_of_bernoullis(program, data_dir, figu
         "decoder.output_initializer=zeros",
         "training.jit=false",
     )
-    distortion = built.elbo(*pixels.fixed["test"], 1, 0, 500)["distortion"]
+    distortion = built.elbo(*pixels.fixed["test"], 1, 0)["distortion"]
     figure("Test distortion of the product of Bernoullis on fixed MNIST, nats", distortion.mean(), "205.952 ± .01")
     assert len(distortion) == 10_000
     assert distortion.mean() == pytest.approx(205.952, abs=0.01)
@@ -204,7 +213,7 @@ def test_bounds_are_ordered_for_a_trained_model_of_each_prior(program, prior, fi
     for _ in built.trainer.train(tf.constant(pixels.train), 0, 10):
         pass
     images = pixels.fixed["test"]
-    bounds = [built.elbo(*images, 1, 0, 500)["elbo"]]
+    bounds = [built.elbo(*images, 1, 0)["elbo"]]
     bounds += [built.log_likelihood(*images, samples, 0) for samples in (5, 50)]
     gaps = [upper - lower for lower, upper in itertools.pairwise(bounds)]
     for gap in gaps:

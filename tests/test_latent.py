@@ -74,7 +74,7 @@ def test_marginal_kl_is_the_hand_formula_and_sums_to_the_rate(program):
     loc, scale = q.mean().numpy().astype(float), q.stddev().numpy().astype(float)
     by_hand = 0.5 * (loc**2 + scale**2 - 1 - 2 * np.log(scale)).mean(axis=0)
     np.testing.assert_allclose(found["marginal_kl"], by_hand, rtol=1e-5)
-    assert found["marginal_kl"].sum() == pytest.approx(built.elbo(images, levels, 1, 0, 500)["rate"].mean(), rel=1e-6)
+    assert found["marginal_kl"].sum() == pytest.approx(built.elbo(images, levels, 1, 0)["rate"].mean(), rel=1e-6)
 
 
 def test_sampled_marginal_kl_meets_the_closed_form():
@@ -135,7 +135,7 @@ def test_mutual_information_does_not_depend_on_how_the_pairs_are_cut(program, mo
 def test_information_and_aggregate_kl_are_the_rate_of_their_images(program):
     cfg, pixels, built = program("training.jit=false", "evaluation.latent_images=100")
     images, levels = pixels.fixed["test"]
-    rate = built.elbo(images, levels, 1, 0, 500)["rate"]
+    rate = built.elbo(images, levels, 1, 0)["rate"]
     metrics, _ = latent_metrics(built, "test", images, levels, cfg.evaluation, rate, True)
     rows = spread_rows(360, 100)
     assert len(set(rows)) == 100

@@ -152,7 +152,6 @@ def test_identity_ignores_places_and_speed_and_sees_everything_else(monkeypatch)
     same = {
         "data.dir": "/else",
         "tracking.experiment_name": "x",
-        "evaluation.batch_size": 100,
         "sweep.total": 5,
         "training.checkpoint_seconds": 1,
     }

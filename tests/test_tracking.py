@@ -8,9 +8,9 @@ import pytest
 
 from vae_lab.errors import UsageError
 from vae_lab.tracking.database import read_runs
-from vae_lab.tracking.records import children, fetch_artifact, read_run
+from vae_lab.tracking.records import children, fetch_artifact, read_run, run_of
 from vae_lab.tracking.run import TrackedRun
-from vae_lab.tracking.store import open_store
+from vae_lab.tracking.store import look_into, open_store
 
 
 @pytest.fixture(scope="module")
@@ -100,3 +100,18 @@ def test_frames_and_metrics_are_read_back_and_a_frame_is_there_once(store):
 def test_a_database_that_is_not_there_is_named(store, tmp_path):
     with pytest.raises(UsageError, match=r"gone.db is not there: it was deleted"):
         read_runs(tmp_path / "gone.db", "vae_lab.kind", "run")
+
+
+def test_looking_into_a_store_makes_nothing_and_sees_what_the_client_sees(store, tmp_path):
+    empty = f"sqlite:///{tmp_path}/mlflow.db"
+    assert look_into(empty, "tests") is None
+    assert list(tmp_path.iterdir()) == []
+    with TrackedRun(store, "one", {"vae_lab.evaluation": "e1"}) as run:
+        run.metrics({"a": 1.0}, 0)
+    assert run_of(look_into(store.uri, "tests"), "e1") == run_of(store, "e1")
+    assert run_of(look_into(store.uri, "tests"), "e2") is None
+    assert look_into(store.uri, "other") is None
+    assert store.client.get_experiment_by_name("other") is None
+    (tmp_path / "text.db").write_text("no database at all, and longer than the header of one: " * 20)
+    with pytest.raises(UsageError, match=r"text\.db cannot be read \(file is not a database\)"):
+        look_into(f"sqlite:///{tmp_path}/text.db", "tests")

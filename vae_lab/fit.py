@@ -168,7 +168,7 @@ def told(metrics: dict[str, float]) -> str:
 def validate(cfg: Any, program: Program, pixels: Pixels, state: Fit) -> None:
     """Adds an epoch's metrics on the validation images, and keeps the weights if they are the best."""
     settings = cfg.evaluation
-    values = program.elbo(*pixels.fixed["val"], settings.samples, settings.seed, settings.batch_size)
+    values = program.elbo(*pixels.fixed["val"], settings.samples, settings.seed)
     state.latest |= elbo_metrics("val", values)
     if cfg.training.select == "best" and state.latest["val/elbo"] > state.best_elbo:
         state.best_elbo, state.selected = state.latest["val/elbo"], state.epoch

@@ -31,11 +31,19 @@ class VAE(keras.Model):
         """x [B,H,W,C] -> q(z|x), batch [B], event `latent_shape`."""
         return self.posterior.distribution(self.features(x), stop_gradient)
 
-    def decode(self, z):
-        """z [..., *latent_shape] -> p(x|z), batch [...], event [H,W,C]."""
+    def parameters(self, z):
+        """z [..., *latent_shape] -> what the likelihood is made of, float32 whatever the networks compute in."""
         leading = tf.shape(z)[: len(z.shape) - len(self.latent_shape)]
         parameters = tf.cast(self.decoder(tf.reshape(z, (-1, *self.latent_shape))), tf.float32)
-        return self.likelihood.distribution(tf.reshape(parameters, tf.concat([leading, parameters.shape[1:]], 0)))
+        return tf.reshape(parameters, tf.concat([leading, parameters.shape[1:]], 0))
+
+    def decode(self, z):
+        """z [..., *latent_shape] -> p(x|z), batch [...], event [H,W,C]."""
+        return self.likelihood.distribution(self.parameters(z))
+
+    def conditional_log_prob(self, parameters, x):
+        """parameters [...,B,H,W,C*P] of the likelihood, x [B,H,W,C] -> log p(x|z) [...,B]."""
+        return self.likelihood.distribution(parameters).log_prob(x)
 
     def latent_prior(self):
         """Returns p(z), batch [], event `latent_shape`."""

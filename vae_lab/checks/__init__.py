@@ -16,7 +16,7 @@ from vae_lab.checks.pairs import (
     check_pixels,
     check_real_values,
 )
-from vae_lab.checks.sizes import check_evaluation, check_rows, check_sizes, check_validation
+from vae_lab.checks.sizes import check_rows, check_sizes, check_validation
 from vae_lab.checks.values import check_choices, check_counts, check_keras_names, check_numbers, check_words
 from vae_lab.data.dataset import identity, load, source_of
 from vae_lab.errors import UsageError
@@ -67,7 +67,6 @@ CHECKS: tuple[Callable[[Config], None], ...] = (
     *ACROSS_AXES,
     check_rows,
     check_validation,
-    check_evaluation,
     check_targets,
     check_files,
 )

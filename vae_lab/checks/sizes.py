@@ -97,12 +97,6 @@ def with_layers(option: Config, axis: str, layers: int) -> None:
                 )
 
 
-def check_evaluation(cfg: Config) -> None:
-    size = cfg.evaluation.batch_size
-    if not isinstance(size, int) or size < 100 or size % 100:
-        raise UsageError(f"evaluation.batch_size={size} must be 100 or a multiple of it: noise is drawn in such blocks")
-
-
 def _sizes(axis: str, option: Config, start: Any, kinds: Any) -> list[tuple[int, int]]:
     try:
         return layer_sizes(start, option.kernels, option.strides, option.paddings, kinds)

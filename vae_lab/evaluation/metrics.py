@@ -67,7 +67,7 @@ def evaluate_split(
     Returns:
       Metrics by name; values of each image, float64 [N], by quantity; and values of each latent, float64 [latents].
     """
-    values = program.elbo(pixels, levels, settings.samples, settings.seed, settings.batch_size)
+    values = program.elbo(pixels, levels, settings.samples, settings.seed)
     posterior_mean = values.pop("posterior_mean").astype(np.float64)
     metrics = elbo_metrics(split, values) | mean_and_error(f"{split}/elbo", values["elbo"])
     metrics[f"{split}/active_units"] = active_units(posterior_mean)

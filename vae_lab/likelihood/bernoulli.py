@@ -15,33 +15,36 @@ PIXELS_A_LOGARITHM = 14  # at most: 2^14 is still far from infinite
 
 
 @tf.custom_gradient
-def sum_of_softplus(logits):
-    """logits [..., D] -> sum_d log(1 + exp(logit_d)) [...]; its gradient is the sigmoid.
+def log_prob_of_flat(x, logits):
+    """x and logits [..., D] of one shape -> sum_d x_d logit_d - log(1 + exp(logit_d)) [...].
 
     log(1 + exp(l)) = max(l, 0) + log(1 + exp(-|l|)), and log(1 + a) + log(1 + b) = log(1 + (a + b + a b)).
     """
     pixels = logits.shape[-1]
     together = max(count for count in range(1, PIXELS_A_LOGARITHM + 1) if pixels % count == 0)
-    small = tf.split(tf.exp(-tf.abs(logits)), together, axis=-1)
-    logarithms = tf.math.log1p(reduce(lambda a, b: a + b + a * b, small))
-    value = tf.reduce_sum(tf.nn.relu(logits), axis=-1) + tf.reduce_sum(logarithms, axis=-1)
-    return value, lambda upstream: upstream[..., tf.newaxis] * tf.sigmoid(logits)
+    linear = tf.add_n(tf.split(x * logits - tf.nn.relu(logits), together, axis=-1))
+    small = reduce(lambda a, b: a + b + a * b, tf.split(tf.exp(-tf.abs(logits)), together, axis=-1))
+
+    def gradients(upstream):
+        upstream = upstream[..., tf.newaxis]
+        return upstream * logits, upstream * (x - tf.sigmoid(logits))
+
+    return tf.reduce_sum(linear - tf.math.log1p(small), axis=-1), gradients
 
 
 class BernoulliImages(tfp.distributions.Independent):
     """Independent Bernoulli pixels, scored in one pass over flat images.
 
-    log p(x) = sum_pixels x logit - softplus(logit), which XLA turns into vectorized loops; pixel by pixel over [H,W,C]
-    the same sum takes several times as long, and is most of what an importance-weighted evaluation costs beside its
-    matrix products.
+    XLA turns that pass into one vectorized loop; pixel by pixel over [H,W,C] the same sum takes several times as long,
+    and is most of what an importance-weighted evaluation costs beside its matrix products.
     """
 
     def _log_prob(self, x):
         logits = self.distribution.logits
-        pixels = math.prod(logits.shape[-3:])
-        logits = tf.reshape(logits, tf.concat([tf.shape(logits)[:-3], [pixels]], axis=0))
-        x = tf.reshape(x, tf.concat([tf.shape(x)[:-3], [pixels]], axis=0))
-        return tf.reduce_sum(x * logits, axis=-1) - sum_of_softplus(logits)
+        leading = tf.broadcast_dynamic_shape(tf.shape(x)[:-3], tf.shape(logits)[:-3])
+        shape = tf.concat([leading, [math.prod(logits.shape[-3:])]], axis=0)
+        x, logits = (tf.broadcast_to(part, tf.concat([leading, part.shape[-3:]], axis=0)) for part in (x, logits))
+        return log_prob_of_flat(tf.reshape(x, shape), tf.reshape(logits, shape))
 
 
 class Bernoulli(keras.layers.Layer):

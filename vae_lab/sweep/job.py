@@ -23,9 +23,9 @@ from vae_lab.sweep.overrides import check_overrides
 from vae_lab.sweep.progress import Progress
 from vae_lab.sweep.pruning import reporting
 from vae_lab.sweep.screen import show_plan, show_run
-from vae_lab.tracking.records import RunRecord, failures_since, newest_finished, runs_tagged
+from vae_lab.tracking.records import RunRecord, failures_since, run_of, runs_tagged
 from vae_lab.tracking.run import is_worked_on
-from vae_lab.tracking.store import Store, open_store
+from vae_lab.tracking.store import Store, look_into, open_store
 
 LONGEST_NAME = 100
 # A job that took its process down this often (out of memory, most often) is not tried again in a sweep.
@@ -86,11 +86,11 @@ def run_job(cfg: Any, overrides: list[str], choices: Mapping[str, str | None]) -
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # a worker that is told to stop
     tags = job_tags(cfg, overrides, choices) | hashes_of(compose.plain(cfg))
     name = cfg.sweep.run_name or single_name(overrides, cfg.seed)
-    store = open_store(cfg.tracking.uri, cfg.tracking.experiment_name, cfg.tracking.artifacts)
     if cfg.sweep.plan:  # a sweep shows its own, and starts no job
-        record = newest_finished(runs_tagged(store, "vae_lab.evaluation", tags["vae_lab.evaluation"]))
-        show_plan([(name, cfg.training.epochs, record)])
+        there = look_into(cfg.tracking.uri, cfg.tracking.experiment_name)
+        show_plan([(name, cfg.training.epochs, run_of(there, tags["vae_lab.evaluation"]) if there else None)])
         return math.nan
+    store = open_store(cfg.tracking.uri, cfg.tracking.experiment_name, cfg.tracking.artifacts)
     progress = Progress(name, cfg.sweep.number, cfg.sweep.total, cfg.training.epochs, cfg.sweep.started)
     with Claim(claims_folder(cfg.tracking.uri, cfg.paths.outputs), tags["vae_lab.evaluation"]):
         known = runs_tagged(store, "vae_lab.evaluation", tags["vae_lab.evaluation"])

@@ -19,6 +19,8 @@ from vae_lab.sweep.plan import to_override
 from vae_lab.sweep.progress import duration
 from vae_lab.sweep.screen import show_plan
 from vae_lab.terminal import show_table
+from vae_lab.tracking.records import run_of
+from vae_lab.tracking.store import look_into, open_store
 
 # Where every job left is another process's: how long to wait, twice as long each time.
 SECONDS_TO_LOOK_AGAIN, MOST_SECONDS_TO_LOOK_AGAIN = 3.0, 60.0
@@ -52,15 +54,15 @@ def multirun(
         check_workers(config)
         jobs = checked_plan(study, given, compose)
         print(f"{len(jobs)} jobs, all checked", flush=True)
-        from vae_lab.sweep.parent import SweepRun, record_of  # imports the tracker: not before the checks are over
+        if config.sweep.plan:
+            there = look_into(config.tracking.uri, config.tracking.experiment_name)
+            show_plan([(job.name, job.epochs, run_of(there, job.evaluation) if there else None) for job in jobs])
+            return
+        from vae_lab.sweep.parent import SweepRun  # imports the tracker: not before the checks are over
         from vae_lab.sweep.tidy import close_dead_runs
-        from vae_lab.tracking.store import open_store
 
         store = open_store(config.tracking.uri, config.tracking.experiment_name, config.tracking.artifacts)
-        records = [record_of(store, job) for job in jobs]
-        if config.sweep.plan:
-            show_plan([(job.name, job.epochs, record) for job, record in zip(jobs, records, strict=True)])
-            return
+        records = [run_of(store, job.evaluation) for job in jobs]
         began = int(time.time())
         parent = SweepRun(config, name, shlex.join(["python", *sys.argv]), jobs, began)
     except UsageError as error:

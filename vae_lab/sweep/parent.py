@@ -10,9 +10,9 @@ from vae_lab.compose import plain
 from vae_lab.report.table import METRICS, Table, table_of
 from vae_lab.sweep.checked import CheckedJob
 from vae_lab.tracking.provenance import provenance
-from vae_lab.tracking.records import RunRecord, newest_finished, runs_tagged
+from vae_lab.tracking.records import RunRecord, run_of, runs_tagged
 from vae_lab.tracking.run import TrackedRun
-from vae_lab.tracking.store import Store, open_store
+from vae_lab.tracking.store import open_store
 
 PLAN_TAG = "vae_lab.plan"
 
@@ -21,16 +21,6 @@ def plan_hash(jobs: Sequence[CheckedJob]) -> str:
     """What makes two sweeps the same sweep: the identities of their jobs, under the same names."""
     content = sorted([job.name, job.evaluation] for job in jobs)
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
-
-
-def record_of(store: Store, job: CheckedJob, since: int = 0) -> RunRecord | None:
-    """The run that a job has come to, whichever sweep it was made by: the newest finished one, else the newest.
-
-    Args:
-      since: seconds since 1970; runs that started before do not count.
-    """
-    runs = runs_tagged(store, "vae_lab.evaluation", job.evaluation)
-    return newest_finished([run for run in runs if run.started >= 1000 * since])
 
 
 class SweepRun:
@@ -72,7 +62,7 @@ class SweepRun:
 
         Where all is repeated these are runs of this start alone.
         """
-        found = [(job, record_of(self.store, job, self.only_since)) for job in self.jobs]
+        found = [(job, run_of(self.store, job.evaluation, self.only_since)) for job in self.jobs]
         return [replace(record, tags=record.tags | {"vae_lab.arm": job.arm}) for job, record in found if record]
 
     def table(self) -> Table:

@@ -11,10 +11,10 @@ from optuna.trial import TrialState
 from vae_lab.sweep.checked import CheckedJob
 from vae_lab.sweep.claim import claims_folder
 from vae_lab.sweep.findings import TrialTable, importances, page, point_text, table_of
-from vae_lab.sweep.parent import PLAN_TAG, record_of
+from vae_lab.sweep.parent import PLAN_TAG
 from vae_lab.sweep.tidy import close_dead_runs
 from vae_lab.tracking.provenance import provenance
-from vae_lab.tracking.records import RunRecord, metric_at, newest_finished, runs_tagged, tag_run
+from vae_lab.tracking.records import RunRecord, metric_at, newest_finished, run_of, runs_tagged, tag_run
 from vae_lab.tracking.run import TrackedRun
 from vae_lab.tracking.store import Store, open_store
 
@@ -49,11 +49,11 @@ class SearchRun:
 
     def records(self) -> list[RunRecord]:
         """The runs that this start's jobs have come to."""
-        return [record for job in self.jobs if (record := record_of(self.store, job))]
+        return [record for job in self.jobs if (record := run_of(self.store, job.evaluation))]
 
     def value(self, jobs: Sequence[CheckedJob]) -> float:
         """The metric at the selected weights, as a mean over a trial's jobs; NaN where a run has none."""
-        return statistics.fmean(self._value(record_of(self.store, job)) for job in jobs)
+        return statistics.fmean(self._value(run_of(self.store, job.evaluation)) for job in jobs)
 
     def _value(self, record: RunRecord | None) -> float:
         if record is None or record.status != "FINISHED":
@@ -113,7 +113,7 @@ def records_of(store: Store, study: Any) -> dict[int, list[RunRecord]]:
     found = {}
     for trial in study.get_trials(deepcopy=False):
         identities = trial.user_attrs.get("evaluations", [])
-        known = [newest_finished(runs_tagged(store, "vae_lab.evaluation", identity)) for identity in identities]
+        known = [run_of(store, identity) for identity in identities]
         found[trial.number] = [record for record in known if record is not None]
     return found
 

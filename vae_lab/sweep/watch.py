@@ -11,7 +11,7 @@ from rich.table import Table as ScreenTable
 
 from vae_lab.errors import UsageError
 from vae_lab.sweep.progress import duration
-from vae_lab.tracking.records import RunRecord, fetch_artifact, newest_finished, read_run, runs_tagged
+from vae_lab.tracking.records import RunRecord, fetch_artifact, read_run, run_of, runs_tagged
 from vae_lab.tracking.store import Store
 
 KINDS = ("done", "running", "failed", "killed", "left")
@@ -73,7 +73,7 @@ def standing(store: Store, sweep: str) -> Standing:
         raise UsageError(f"sweep={sweep} is a search; its command with sweep.plan=true shows the trials so far")
     with tempfile.TemporaryDirectory() as folder:
         plan = json.loads(fetch_artifact(store, sweep, "plan.json", folder).read_text())
-    jobs = [(job, newest_finished(runs_tagged(store, "vae_lab.evaluation", job["evaluation"]))) for job in plan]
+    jobs = [(job, run_of(store, job["evaluation"])) for job in plan]
     return Standing(record, jobs)
 
 

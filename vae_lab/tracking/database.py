@@ -36,6 +36,14 @@ def connect(path: Path) -> sqlite3.Connection:
     return sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
 
 
+def experiment_of(path: Path, name: str) -> str | None:
+    """Id of the active MLflow experiment of that name, None where there is none."""
+    with closing(connect(path)) as database:
+        query = "SELECT experiment_id FROM experiments WHERE name = ? AND lifecycle_stage = 'active'"
+        found = database.execute(query, (name,)).fetchone()
+    return str(found[0]) if found else None
+
+
 def number(value: float, is_nan: int = 0) -> float:
     """A metric as it was logged: MLflow keeps NaN as 0 with a flag, and infinity as the largest float."""
     if is_nan:

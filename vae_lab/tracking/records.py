@@ -50,6 +50,17 @@ def newest_finished(records: list[RunRecord]) -> RunRecord | None:
     return ordered[-1] if ordered else None
 
 
+def run_of(store: Store, evaluation: str, since: int = 0) -> RunRecord | None:
+    """The run that an evaluation has come to, whichever sweep it was made by: the newest finished one, else the newest.
+
+    Args:
+      evaluation: identity of the evaluation, as its runs' tag has it.
+      since: seconds since 1970; runs that started before do not count.
+    """
+    runs = runs_tagged(store, "vae_lab.evaluation", evaluation)
+    return newest_finished([run for run in runs if run.started >= 1000 * since])
+
+
 def failures_since(store: Store, parent: str, since: float) -> int:
     """How many jobs of a sweep have failed since a moment (seconds since 1970)."""
     failed = [run for run in children(store, parent) if run.status == "FAILED"]

@@ -12,6 +12,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from vae_lab.errors import UsageError
+from vae_lab.tracking import database
 
 SQLITE = "sqlite:///"
 SECONDS_FOR_THE_LOCK = 120
@@ -91,8 +92,8 @@ def open_store(
         path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{path}.lock", timeout=SECONDS_FOR_THE_LOCK):
             # Write-ahead logging lets several jobs write at once; MLflow leaves it off.
-            with closing(sqlite3.connect(path)) as database:
-                database.execute("PRAGMA journal_mode=WAL")
+            with closing(sqlite3.connect(path)) as connection:
+                connection.execute("PRAGMA journal_mode=WAL")
             location = None if artifacts is None else Path(artifacts).expanduser().resolve().as_uri()
             return _connect(f"{SQLITE}{path}", experiment_name, location, existing)
     except Timeout:
@@ -102,6 +103,29 @@ def open_store(
         ) from None
     except (OSError, sqlite3.Error) as error:
         raise UsageError(f"tracking.uri={uri} cannot be opened ({error}); name a writable place") from error
+
+
+def look_into(uri: str, experiment_name: str) -> Store | None:
+    """A store to read runs from, as it is: nothing is made, and a database is read without MLflow.
+
+    Returns:
+      None where no run can be: there is no such database, or no such experiment in it.
+
+    Raises:
+      UsageError: when the database cannot be read or the server does not answer.
+    """
+    path = database_path(uri)
+    if path is None:
+        client = open_store(uri).client
+        experiment = client.get_experiment_by_name(experiment_name)
+        return Store(client, experiment.experiment_id, uri) if experiment else None
+    if not path.is_file():
+        return None
+    try:
+        experiment_id = database.experiment_of(path, experiment_name)
+    except sqlite3.Error as error:
+        raise UsageError(f"tracking.uri={uri} cannot be read ({error})") from error
+    return Store(None, experiment_id, f"{SQLITE}{path}") if experiment_id else None
 
 
 def _connect(uri: str, experiment_name: str | None, location: str | None, existing: bool) -> Store:
