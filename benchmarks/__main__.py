@@ -40,8 +40,9 @@ checkpoints.
 EVALUATION = """\
 ## Log-likelihood
 
-Importance sampling of {model}, K samples an image. Memory is the peak of the process beyond the built model, its
-compiling included: it does not grow with K.
+Importance sampling of {model}, K samples an image, in {rounds} rounds between which the machine's products are
+measured: medians over the rounds, and shares of the limit within a round. Memory is the peak of the process beyond the
+built model, its compiling included: it does not grow with K.
 """
 JOBS = """\
 ## Jobs of a sweep
@@ -91,7 +92,7 @@ def measure(quick: bool) -> str:
     for name, model in (QUICK if quick else MODELS).items():
         add(f"### {name}\n\n`{' '.join(model.overrides)}`")
         add(training.table(training.compare(name, model, *((2, 0.2) if quick else (ROUNDS,)))))
-    add(EVALUATION.format(model="digits mlp" if quick else "MNIST mlp"))
+    add(EVALUATION.format(model="digits mlp" if quick else "MNIST mlp", rounds=evaluation.ROUNDS))
     add(evaluation.report(QUICK["digits mlp"], (50,), 0.2) if quick else evaluation.report())
     overrides = jobs.QUICK if quick else jobs.QUICKSTART
     add(JOBS.format(overrides=" ".join(overrides)))

@@ -93,12 +93,12 @@ def test_a_command_that_ends_or_imports_otherwise_is_broken(tmp_path, monkeypatc
             startup.seconds(words, str(tmp_path))
 
 
-def test_the_keras_peers_draw_anew_at_each_step():
-    from benchmarks.peers.keras_network import KerasVAE
+def test_fit_draws_anew_at_each_step():
+    from benchmarks.peers.keras_fit import FitVAE
 
     spec = specification(QUICK["digits mlp"])
     images = training_pixels(spec)[: spec.batch_size]
-    model = KerasVAE(spec, images)
+    model = FitVAE(spec, images)
     binarized = {float(model.terms(images)[0]) for _ in range(3)}  # a rate knows no draw of z
     decoded = {float(model.terms(0 * images)[1]) for _ in range(3)}  # a blank image is always binarized alike
     assert len(binarized) == len(decoded) == 3

@@ -1,19 +1,28 @@
 """The VAE in Keras layers, for the two peers that are TensorFlow."""
 
+from collections.abc import Callable
+
 import keras
 import numpy as np
 import tensorflow as tf
 
 from benchmarks.specification import SCALE_FLOOR, Layer, Spec, initial_weights
 
+Draw = Callable[[tf.Tensor], tf.Tensor]
+
 
 class KerasVAE(keras.Model):
-    """Encoder and decoder from the shared initial weights; `terms` draws and scores."""
+    """Encoder and decoder from the shared initial weights; `terms` draws and scores.
 
-    def __init__(self, spec: Spec, pixels: np.ndarray):
+    Args:
+      spec, pixels: see `benchmarks.peers`.
+      uniform, normal: a tensor -> fresh numbers of its shape.
+    """
+
+    def __init__(self, spec: Spec, pixels: np.ndarray, uniform: Draw, normal: Draw):
         super().__init__()
         self.spec = spec
-        self.noise = keras.random.SeedGenerator(0)
+        self.uniform, self.normal = uniform, normal
         self.encoder, self.decoder = (
             keras.Sequential([part for layer in layers for part in _layers(layer)])
             for layers in (spec.encoder, spec.decoder)
@@ -27,29 +36,14 @@ class KerasVAE(keras.Model):
     def terms(self, pixels):
         """uint8 pixels [B,H,W,C] -> mean rate and mean distortion of a fresh binarization."""
         grey = tf.cast(pixels, tf.float32) / (self.spec.levels - 1)
-        x = tf.cast(_uniform(grey, self._next_seed()) < grey, tf.float32)
+        x = tf.cast(self.uniform(grey) < grey, tf.float32)
         loc, raw_scale = tf.split(self.encoder(x), 2, axis=-1)
         scale = SCALE_FLOOR + tf.nn.softplus(raw_scale)
-        z = loc + scale * _normal(loc, self._next_seed())
+        z = loc + scale * self.normal(loc)
         logits = tf.reshape(self.decoder(z), tf.shape(x))
         rate = 0.5 * tf.reduce_sum(loc**2 + scale**2 - 1 - 2 * tf.math.log(scale), axis=-1)
         distortion = tf.reduce_sum(tf.nn.sigmoid_cross_entropy_with_logits(x, logits), axis=[1, 2, 3])
         return tf.reduce_mean(rate), tf.reduce_mean(distortion)
-
-    def _next_seed(self):
-        return tf.cast(self.noise.next(), tf.int32)
-
-
-# Keras draws by Philox, which is slow inside XLA. XLA alone has ThreeFry, so the draws are compiled by themselves where
-# the step is not; they are no slower there.
-@tf.function(jit_compile=True)
-def _uniform(like, seed):
-    return tf.random.stateless_uniform(tf.shape(like), seed, alg="threefry")
-
-
-@tf.function(jit_compile=True)
-def _normal(like, seed):
-    return tf.random.stateless_normal(tf.shape(like), seed, alg="threefry")
 
 
 def _layers(layer: Layer):

@@ -1,4 +1,4 @@
-"""The loop of TensorFlow's tutorials: Python over a tf.data pipeline, a compiled function a step."""
+"""The loop of TensorFlow's tutorials: Python over a tf.data pipeline, a function a step, TensorFlow's own draws."""
 
 import keras
 import numpy as np
@@ -11,7 +11,12 @@ from benchmarks.specification import ADAM, Means, Spec
 def build(spec: Spec, pixels: np.ndarray):
     """See `benchmarks.peers`."""
     keras.utils.set_random_seed(0)
-    model = KerasVAE(spec, pixels)
+    model = KerasVAE(
+        spec,
+        pixels,
+        uniform=lambda like: tf.random.uniform(tf.shape(like)),
+        normal=lambda like: tf.random.normal(tf.shape(like)),
+    )
     optimizer = keras.optimizers.Adam(**ADAM)
     means = [keras.metrics.Mean(name=name) for name in Means._fields]
     data = tf.data.Dataset.from_tensor_slices(pixels).shuffle(len(pixels)).batch(spec.batch_size)
