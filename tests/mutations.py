@@ -65,17 +65,17 @@ MUTATIONS = {
         "elbo = -(self.beta * rate + distortion)\n        return Terms(distortion",
         "tests/test_estimator.py::test_elbo_is_minus_rate_plus_distortion_and_beta_weighs_the_loss_alone",
     ),
-    "last batch dropped in evaluation": Mutation(
+    "last block dropped in evaluation": Mutation(
         "vae_lab/evaluation/elbo.py",
-        "for start in range(0, len(stored), batch_size):",
-        "for start in range(0, len(pixels) - batch_size + 1, batch_size):",
-        "tests/test_evaluation.py::test_elbo_does_not_depend_on_the_batch_size",
+        "tf.range(blocks_in(tf.shape(x)[0]))",
+        "tf.range(tf.shape(x)[0] // IMAGE_BLOCK)",
+        "tests/test_evaluation.py::test_elbo_of_an_image_does_not_depend_on_the_images_behind_it",
     ),
-    "noise of the evaluation by batch instead of by block": Mutation(
+    "every block of images evaluated by the same noise": Mutation(
         "vae_lab/evaluation/elbo.py",
-        "block = tf.constant(start // IMAGE_BLOCK)",
-        "block = tf.constant(start // batch_size)",
-        "tests/test_evaluation.py::test_elbo_does_not_depend_on_the_batch_size",
+        "prior, seed, first + number)",
+        "prior, seed, 0 * number)",
+        "tests/test_evaluation.py::test_blocks_of_the_same_images_get_different_noise",
     ),
     "log K forgotten": Mutation(
         "vae_lab/evaluation/importance.py",

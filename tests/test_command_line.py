@@ -319,11 +319,13 @@ def test_a_study_is_a_file_as_the_readme_says(tmp_path):
         cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120,
     )  # fmt: skip
     assert "0 done, 6 to do" in planned.stdout, planned.stdout + planned.stderr
+    assert not list(tmp_path.rglob("mlflow.db"))
 
 
 @pytest.mark.slow
 def test_the_plan_of_a_single_run_starts_nothing_and_the_run_says_where_it_is(tmp_path):
     assert "0 done, 1 to do" in command(tmp_path, "train", *TINY, *QUICK, "sweep.plan=true")
+    assert not list(tmp_path.rglob("mlflow.db"))
     printed = command(tmp_path, "train", *TINY, *QUICK)
     run_id = re.search(r"^run: (\w+)$", printed, re.MULTILINE).group(1)
     assert "mlflow ui" in printed

@@ -57,12 +57,31 @@ def test_elbo_of_an_image_does_not_depend_on_the_images_behind_it(program, prior
 
 
 def test_elbo_is_traced_once_for_splits_of_any_length(program, monkeypatch):
-    _, pixels, built = program("training.jit=false", "latent_size=7")
+    _, pixels, built = program("training.jit=false")
     traced, encode = [], built.model.features
     monkeypatch.setattr(built.model, "features", lambda x: traced.append(x.shape) or encode(x))
     for name, (images, levels) in pixels.fixed.items():
         assert built.elbo(images, levels, 1, 0)["elbo"].shape == (len(images),), name
     assert traced == [(100, 8, 8, 1)]
+
+
+def test_images_beyond_a_call_are_evaluated_alike(program, monkeypatch):
+    """Of 360 rows, four blocks, cut into calls of one, three and all blocks."""
+    _, pixels, built = program("training.jit=false")
+    found = []
+    for blocks in (1, 3, 10):
+        monkeypatch.setattr("vae_lab.evaluation.elbo.BLOCKS_A_CALL", blocks)
+        found.append(built.elbo(*pixels.fixed["test"], 2, 0)["elbo"])
+    np.testing.assert_allclose(found[1:], [found[0]] * 2, rtol=1e-6)
+
+
+def test_blocks_of_the_same_images_get_different_noise(program):
+    _, pixels, built = program("training.jit=false")
+    images, levels = pixels.fixed["test"]
+    twice = np.concatenate([images[:100]] * 2)
+    for found in (built.elbo(twice, levels, 1, 0)["distortion"], built.log_likelihood(twice, levels, 5, 0)):
+        assert np.all(found[:100] != found[100:])
+        assert found[:100].mean() == pytest.approx(found[100:].mean(), rel=0.02)
 
 
 def test_every_model_gets_the_same_noise(program):
@@ -113,7 +132,7 @@ def test_one_sample_log_likelihood_is_the_sampled_elbo(program):
 
 def test_log_likelihood_does_not_depend_on_how_samples_are_blocked(program):
     """60 samples are a whole block of 50 and a part of the next: by hand from the same draws."""
-    from vae_lab.evaluation.noise import posterior_samples
+    from vae_lab.evaluation.blocks import posterior_samples
 
     _, pixels, built = program("training.jit=false")
     images, levels = pixels.fixed["test"][0][:100], 2
@@ -128,6 +147,18 @@ def test_log_likelihood_does_not_depend_on_how_samples_are_blocked(program):
     log_weights = built.model.decode(z).log_prob(x) + built.model.latent_prior().log_prob(z) - q.log_prob(z)
     by_hand = np.logaddexp.reduce(log_weights.numpy().astype(float), axis=0) - math.log(60)
     np.testing.assert_allclose(built.log_likelihood(images, levels, 60, 0), by_hand, rtol=1e-6)
+
+
+def test_the_likelihood_is_compiled_where_there_is_enough_to_evaluate(program):
+    for overrides, compiled in (
+        (["evaluation.importance_samples=500"], False),  # of 360 images: 180,000 decodings
+        (["evaluation.importance_samples=600"], True),
+        (["evaluation.importance_samples=600", "encoder=conv", "decoder=conv", "decoder.base=[2,2,32]"], True),
+        (["evaluation.importance_samples=600", "training.jit=false"], False),
+    ):
+        built = program(*overrides)[2]
+        for evaluator in (built.elbo, built.log_likelihood):
+            assert bool(evaluator._conditional_log_prob._jit_compile) is compiled, overrides
 
 
 def test_xla_evaluates_to_the_same_numbers(program):

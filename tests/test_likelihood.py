@@ -356,21 +356,63 @@ def test_continuous_bernoulli_mean_is_that_of_its_density_and_not_the_sigmoid():
 
 
 @pytest.mark.parametrize("pixels", [1, 13, 17, 784])
-def test_bernoulli_log_prob_of_many_pixels_and_its_gradients(pixels):
+@pytest.mark.parametrize("jit", [False, True])
+def test_bernoulli_log_prob_of_many_pixels_and_its_gradients(pixels, jit):
     """Also where exp overflows, where only small terms are left, and for x without the logits' leading axis."""
     generator = np.random.default_rng(0)
     logits, x = generator.normal(size=(3, 2, pixels)) * 10, generator.integers(0, 2, size=(2, pixels))
-    logits[0, 0], logits[1, 1] = 1e4, -10.0
-    with tf.GradientTape() as tape:
-        parts = [tf.constant(part[..., np.newaxis, np.newaxis], tf.float32) for part in (x, logits)]
-        tape.watch(parts)
-        total = Bernoulli(None, False).distribution(parts[1]).log_prob(parts[0])
-        loss = tf.reduce_sum(total * [1.0, -2.0])
+    logits[0, 0], logits[1, 1], x[1] = 1e4, -10.0, 0
+
+    @tf.function(jit_compile=jit)
+    def total_and_gradients(x, logits):
+        with tf.GradientTape() as tape:
+            tape.watch((x, logits))
+            total = Bernoulli(None, False).distribution(logits).log_prob(x)
+            loss = tf.reduce_sum(total * [1.0, -2.0])
+        return total, *tape.gradient(loss, (x, logits))
+
+    parts = (tf.constant(part[..., np.newaxis, np.newaxis], tf.float32) for part in (x, logits))
+    total, of_x, of_logits = (part.numpy() for part in total_and_gradients(*parts))
     np.testing.assert_allclose(total, (x * logits - np.logaddexp(0, logits)).sum(axis=-1), rtol=1e-6)
-    of_x, of_logits = (gradient.numpy()[..., 0, 0] for gradient in tape.gradient(loss, parts))
     sigmoid = 1 / (1 + np.exp(-np.clip(logits, -50, 50)))
-    np.testing.assert_allclose(of_logits, (x - sigmoid) * [[1.0], [-2.0]], rtol=1e-5, atol=3e-7)
-    np.testing.assert_allclose(of_x, logits.sum(axis=0) * [[1.0], [-2.0]], rtol=1e-5, atol=1e-3)
+    np.testing.assert_allclose(of_logits[..., 0, 0], (x - sigmoid) * [[1.0], [-2.0]], rtol=1e-5, atol=3e-7)
+    np.testing.assert_allclose(of_x[..., 0, 0], logits.sum(axis=0) * [[1.0], [-2.0]], rtol=1e-5, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("of_x", "of_logits"), [((4, 3), (3,)), ((4, 1), (1, 3)), ((), (4, 3)), ((3,), (2, 4, 3)), ((1,), (3,))]
+)
+def test_bernoulli_log_prob_and_gradients_broadcast_as_numpy_does(of_x, of_logits):
+    generator = np.random.default_rng(0)
+    x, logits = (tf.constant(generator.normal(size=(*leading, 2, 2, 1)), tf.float32) for leading in (of_x, of_logits))
+
+    def slowly(x, logits):
+        return tf.reduce_sum(x * logits - tf.nn.softplus(logits), axis=[-3, -2, -1])
+
+    found = []
+    for log_prob in (lambda x, logits: Bernoulli(None, True).distribution(logits).log_prob(x), slowly):
+        with tf.GradientTape() as second:
+            second.watch((x, logits))
+            with tf.GradientTape() as first:
+                first.watch((x, logits))
+                value = log_prob(x, logits)
+                loss = tf.reduce_sum(value**2)
+            gradients = first.gradient(loss, (x, logits))
+            squares = sum(tf.reduce_sum(gradient**2) for gradient in gradients)
+        found.append((value, *gradients, *second.gradient(squares, (x, logits))))
+    for one, other in zip(*found, strict=True):
+        assert one.shape == other.shape
+        np.testing.assert_allclose(one, other, rtol=2e-4, atol=1e-4)
+
+
+def test_bernoulli_scores_images_whose_shape_is_not_known_while_tracing():
+    logits, x = tf.ones((3, 2, 2, 1)), tf.ones((3, 2, 2, 1))
+
+    @tf.function(input_signature=[tf.TensorSpec([None] * 4)])
+    def score(x):
+        return Bernoulli(None, False).distribution(logits).log_prob(x)
+
+    np.testing.assert_allclose(score(x), [-4 * np.log1p(np.exp(-1))] * 3, rtol=1e-6)
 
 
 @pytest.mark.parametrize("grey", [False, True])

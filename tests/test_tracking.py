@@ -108,10 +108,16 @@ def test_looking_into_a_store_makes_nothing_and_sees_what_the_client_sees(store,
     assert list(tmp_path.iterdir()) == []
     with TrackedRun(store, "one", {"vae_lab.evaluation": "e1"}) as run:
         run.metrics({"a": 1.0}, 0)
-    assert run_of(look_into(store.uri, "tests"), "e1") == run_of(store, "e1")
-    assert run_of(look_into(store.uri, "tests"), "e2") is None
+    seen = look_into(store.uri, "tests")
+    assert run_of(seen, "e1") == read_run(store, run.run_id)
+    assert run_of(seen, "e2") is None
     assert look_into(store.uri, "other") is None
     assert store.client.get_experiment_by_name("other") is None
+    store.client.delete_experiment(store.client.create_experiment("gone"))
+    with pytest.raises(UsageError, match=r"tracking\.experiment_name=gone was deleted"):
+        look_into(store.uri, "gone")
+    (tmp_path / "begun.db").touch()  # as it is for a moment while it is made
+    assert look_into(f"sqlite:///{tmp_path}/begun.db", "tests") is None
     (tmp_path / "text.db").write_text("no database at all, and longer than the header of one: " * 20)
     with pytest.raises(UsageError, match=r"text\.db cannot be read \(file is not a database\)"):
         look_into(f"sqlite:///{tmp_path}/text.db", "tests")

@@ -31,7 +31,7 @@ class VAE(keras.Model):
         """x [B,H,W,C] -> q(z|x), batch [B], event `latent_shape`."""
         return self.posterior.distribution(self.features(x), stop_gradient)
 
-    def parameters(self, z):
+    def likelihood_parameters(self, z):
         """z [..., *latent_shape] -> what the likelihood is made of, float32 whatever the networks compute in."""
         leading = tf.shape(z)[: len(z.shape) - len(self.latent_shape)]
         parameters = tf.cast(self.decoder(tf.reshape(z, (-1, *self.latent_shape))), tf.float32)
@@ -39,7 +39,7 @@ class VAE(keras.Model):
 
     def decode(self, z):
         """z [..., *latent_shape] -> p(x|z), batch [...], event [H,W,C]."""
-        return self.likelihood.distribution(self.parameters(z))
+        return self.likelihood.distribution(self.likelihood_parameters(z))
 
     def conditional_log_prob(self, parameters, x):
         """parameters [...,B,H,W,C*P] of the likelihood, x [B,H,W,C] -> log p(x|z) [...,B]."""

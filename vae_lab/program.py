@@ -49,7 +49,7 @@ class Pixels:
         return self.train.mean(axis=0, dtype=np.float64) / (self.train_levels - 1)
 
 
-# Decodings of the final log-likelihood from which on compiling the evaluation is faster than not.
+# Decodings of the final log-likelihood from which on compiling the likelihood is faster than not.
 DECODINGS_TO_COMPILE = 200_000
 
 _models: dict[str, tuple[Any, ElboEvaluator, LogLikelihoodEvaluator]] = {}
@@ -69,9 +69,9 @@ def binarize(dataset: Dataset, binarization: Any) -> Pixels:
 
 
 def jit_evaluation(cfg: Any, pixels: Pixels) -> bool:
-    """Whether XLA compiles the evaluation too, which costs seconds: where there is enough of it to earn them."""
+    """Whether XLA compiles the likelihood in evaluations too, which costs seconds: where enough of it earns them."""
     decodings = len(pixels.fixed["test"][0]) * cfg.evaluation.importance_samples
-    return resolve_jit(compose.plain(cfg)) and decodings >= DECODINGS_TO_COMPILE
+    return cfg.training.jit is not False and decodings >= DECODINGS_TO_COMPILE
 
 
 def has_closed_form_kl(cfg: Any) -> bool:
@@ -85,7 +85,7 @@ def new_model(cfg: Any, pixels: Pixels) -> Any:
 
 
 def evaluators(cfg: Any, model: Any, pixels: Pixels) -> tuple[ElboEvaluator, LogLikelihoodEvaluator]:
-    """The compiled evaluations of a model."""
+    """The evaluations of a model."""
     jit = jit_evaluation(cfg, pixels)
     return ElboEvaluator(model, has_closed_form_kl(cfg), jit), LogLikelihoodEvaluator(model, jit)
 

@@ -14,9 +14,15 @@ tfd = tfp.distributions
 PIXELS_A_LOGARITHM = 14  # at most: 2^14 is still far from infinite
 
 
+def summed_to(shape, value):
+    """Sums `value` over the axes along which a tensor of that shape was broadcast to it."""
+    axes, _ = tf.raw_ops.BroadcastGradientArgs(s0=shape, s1=tf.shape(value))
+    return tf.reshape(tf.reduce_sum(value, axes), shape)
+
+
 @tf.custom_gradient
-def log_prob_of_flat(x, logits):
-    """x and logits [..., D] of one shape -> sum_d x_d logit_d - log(1 + exp(logit_d)) [...].
+def bernoulli_log_prob(x, logits):
+    """x [..., D] and logits [..., D], which broadcast -> sum_d x_d logit_d - log(1 + exp(logit_d)) [...].
 
     log(1 + exp(l)) = max(l, 0) + log(1 + exp(-|l|)), and log(1 + a) + log(1 + b) = log(1 + (a + b + a b)).
     """
@@ -27,7 +33,8 @@ def log_prob_of_flat(x, logits):
 
     def gradients(upstream):
         upstream = upstream[..., tf.newaxis]
-        return upstream * logits, upstream * (x - tf.sigmoid(logits))
+        of_x, of_logits = upstream * logits, upstream * (x - tf.sigmoid(logits))
+        return summed_to(tf.shape(x), of_x), summed_to(tf.shape(logits), of_logits)
 
     return tf.reduce_sum(linear - tf.math.log1p(small), axis=-1), gradients
 
@@ -41,10 +48,9 @@ class BernoulliImages(tfp.distributions.Independent):
 
     def _log_prob(self, x):
         logits = self.distribution.logits
-        leading = tf.broadcast_dynamic_shape(tf.shape(x)[:-3], tf.shape(logits)[:-3])
-        shape = tf.concat([leading, [math.prod(logits.shape[-3:])]], axis=0)
-        x, logits = (tf.broadcast_to(part, tf.concat([leading, part.shape[-3:]], axis=0)) for part in (x, logits))
-        return log_prob_of_flat(tf.reshape(x, shape), tf.reshape(logits, shape))
+        pixels = math.prod(logits.shape[-3:])
+        x, logits = (tf.reshape(part, tf.concat([tf.shape(part)[:-3], [pixels]], axis=0)) for part in (x, logits))
+        return bernoulli_log_prob(x, logits)
 
 
 class Bernoulli(keras.layers.Layer):

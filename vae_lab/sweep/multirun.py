@@ -58,7 +58,7 @@ def multirun(
             there = look_into(config.tracking.uri, config.tracking.experiment_name)
             show_plan([(job.name, job.epochs, run_of(there, job.evaluation) if there else None) for job in jobs])
             return
-        from vae_lab.sweep.parent import SweepRun  # imports the tracker: not before the checks are over
+        from vae_lab.sweep.parent import SweepRun
         from vae_lab.sweep.tidy import close_dead_runs
 
         store = open_store(config.tracking.uri, config.tracking.experiment_name, config.tracking.artifacts)

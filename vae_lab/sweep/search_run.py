@@ -16,7 +16,7 @@ from vae_lab.sweep.tidy import close_dead_runs
 from vae_lab.tracking.provenance import provenance
 from vae_lab.tracking.records import RunRecord, metric_at, newest_finished, run_of, runs_tagged, tag_run
 from vae_lab.tracking.run import TrackedRun
-from vae_lab.tracking.store import Store, open_store
+from vae_lab.tracking.store import Store, look_into, open_store
 
 BEST_TAG = "vae_lab.best"
 
@@ -120,4 +120,5 @@ def records_of(store: Store, study: Any) -> dict[int, list[RunRecord]]:
 
 def trials_so_far(cfg: Any, study: Any, metric: str) -> TrialTable:
     """The table of a search that is not under way."""
-    return table_of(study, metric, records_of(store_of(cfg), study))
+    store = look_into(cfg.tracking.uri, cfg.tracking.experiment_name)
+    return table_of(study, metric, records_of(store, study) if store else {})

@@ -6,8 +6,8 @@ tables and columns are those of MLflow 3; a test holds what is read here against
 
 import math
 import sqlite3
-from collections.abc import Iterable, Sequence
-from contextlib import closing
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,23 +25,30 @@ ORDER BY start_time, run_uuid
 """
 
 
-def connect(path: Path) -> sqlite3.Connection:
+@contextmanager
+def reading(path: Path) -> Iterator[sqlite3.Connection]:
     """Opens a database so that nothing can be written to it.
 
     Raises:
-      UsageError: when it is not there.
+      UsageError: when it is not there or cannot be read, also inside the `with` block.
     """
-    if not path.is_file():
-        raise UsageError(f"{path} is not there: it was deleted, or tracking.uri should name another place")
-    return sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
+    try:
+        if not path.is_file():
+            raise UsageError(f"{path} is not there: it was deleted, or tracking.uri should name another place")
+        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as database:
+            yield database
+    except (OSError, sqlite3.Error) as error:
+        raise UsageError(f"{path} cannot be read ({error}); tracking.uri should name an MLflow database") from error
 
 
-def experiment_of(path: Path, name: str) -> str | None:
-    """Id of the active MLflow experiment of that name, None where there is none."""
-    with closing(connect(path)) as database:
-        query = "SELECT experiment_id FROM experiments WHERE name = ? AND lifecycle_stage = 'active'"
+def experiment_named(path: Path, name: str) -> tuple[str, str] | None:
+    """Id and lifecycle stage of the MLflow experiment of that name; None where there is none, or nothing at all."""
+    with reading(path) as database:
+        if not database.execute("SELECT 1 FROM sqlite_master WHERE name = 'experiments'").fetchone():
+            return None
+        query = "SELECT experiment_id, lifecycle_stage FROM experiments WHERE name = ?"
         found = database.execute(query, (name,)).fetchone()
-    return str(found[0]) if found else None
+    return (str(found[0]), found[1]) if found else None
 
 
 def number(value: float, is_nan: int = 0) -> float:
@@ -60,7 +67,7 @@ def rows_of(database: sqlite3.Connection, query: str, ids: Sequence[str], *more:
 
 def read_runs(path: Path, key: str, value: str) -> list[dict[str, Any]]:
     """The active runs that have a tag, first started first, as fields of a RunRecord."""
-    with closing(connect(path)) as database:
+    with reading(path) as database:
         runs: dict[str, dict[str, Any]] = {}
         for run_id, name, status, experiment_id, started, ended, artifacts in database.execute(RUNS, (key, value)):
             runs[run_id] = {"run_id": run_id, "name": name, "status": status, "experiment_id": str(experiment_id)}
@@ -80,7 +87,7 @@ def read_history(path: Path, ids: Sequence[str], key: str) -> dict[str, dict[int
     """A metric's values by step, by run; of a step that was logged twice the later value."""
     history: dict[str, dict[int, float]] = {}
     query = "SELECT run_uuid, step, value, is_nan FROM metrics WHERE key = ? AND run_uuid IN (?) ORDER BY timestamp"
-    with closing(connect(path)) as database:
+    with reading(path) as database:
         for run_id, step, value, is_nan in rows_of(database, query, ids, key):
             history.setdefault(run_id, {})[step] = number(value, is_nan)
     return history

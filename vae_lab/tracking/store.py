@@ -32,7 +32,7 @@ os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 class Store:
     """An open MLflow store, and the experiment that new runs go to."""
 
-    client: Any
+    client: Any  # MLflow's; None where a database is only looked into
     experiment_id: str | None
     uri: str
 
@@ -106,26 +106,35 @@ def open_store(
 
 
 def look_into(uri: str, experiment_name: str) -> Store | None:
-    """A store to read runs from, as it is: nothing is made, and a database is read without MLflow.
+    """A store to read runs from, as it is: nothing is made in it, and a database is read without MLflow.
 
     Returns:
       None where no run can be: there is no such database, or no such experiment in it.
 
     Raises:
-      UsageError: when the database cannot be read or the server does not answer.
+      UsageError: when the database cannot be read, the server does not answer, or the experiment was deleted.
     """
-    path = database_path(uri)
+    path, client = database_path(uri), None
     if path is None:
         client = open_store(uri).client
         experiment = client.get_experiment_by_name(experiment_name)
-        return Store(client, experiment.experiment_id, uri) if experiment else None
-    if not path.is_file():
+        found = experiment and (experiment.experiment_id, experiment.lifecycle_stage)
+    elif path.exists():
+        found = database.experiment_named(path, experiment_name)
+    else:
+        found = None
+    if found is None:
         return None
-    try:
-        experiment_id = database.experiment_of(path, experiment_name)
-    except sqlite3.Error as error:
-        raise UsageError(f"tracking.uri={uri} cannot be read ({error})") from error
-    return Store(None, experiment_id, f"{SQLITE}{path}") if experiment_id else None
+    experiment_id, stage = found
+    _require_active(stage, experiment_name, uri)
+    return Store(client, experiment_id, uri)
+
+
+def _require_active(stage: str, experiment_name: str, uri: str) -> None:
+    if stage != "active":
+        raise UsageError(
+            f"tracking.experiment_name={experiment_name} was deleted in {uri}; restore it there or take another name"
+        )
 
 
 def _connect(uri: str, experiment_name: str | None, location: str | None, existing: bool) -> Store:
@@ -148,10 +157,7 @@ def _connect(uri: str, experiment_name: str | None, location: str | None, existi
             return Store(client, client.create_experiment(experiment_name, artifact_location=location), uri)
     except MlflowException as error:
         raise UsageError(f"tracking.uri={uri} cannot be used ({str(error)[:200]})") from error
-    if experiment.lifecycle_stage != "active":
-        raise UsageError(
-            f"tracking.experiment_name={experiment_name} was deleted in {uri}; restore it there or take another name"
-        )
+    _require_active(experiment.lifecycle_stage, experiment_name, uri)
     return Store(client, experiment.experiment_id, uri)
 
 

@@ -1,10 +1,10 @@
-"""The evaluation's noise: the same for every model and for every way to cut the work.
+"""An evaluation is cut into blocks, so that its noise is the same for every model and every number of images.
 
 Images are drawn for in blocks of 100 and samples in blocks of 50; a block's draw is a function of (evaluation seed,
 purpose, block of images, block of samples). Draws are made outside XLA, whose numbers differ from eager ones.
 """
 
-import numpy as np
+import tensorflow as tf
 
 from vae_lab.randomness import seed_for
 
@@ -12,10 +12,15 @@ IMAGE_BLOCK = 100
 SAMPLE_BLOCK = 50
 
 
-def padded(pixels: np.ndarray) -> np.ndarray:
-    """`pixels` with its first row repeated behind it, up to whole blocks."""
-    missing = -len(pixels) % IMAGE_BLOCK
-    return np.concatenate([pixels, np.repeat(pixels[:1], missing, axis=0)])
+def blocks_in(images: int) -> int:
+    """How many blocks so many images make, the last one perhaps in part."""
+    return -(-images // IMAGE_BLOCK)
+
+
+def block_of(images, number):
+    """A block [100,H,W,C] of images [N,H,W,C], by its number; behind their end the last image again."""
+    rows = number * IMAGE_BLOCK + tf.range(IMAGE_BLOCK)
+    return tf.gather(images, tf.minimum(rows, tf.shape(images)[0] - 1))
 
 
 def posterior_samples(posterior, features, samples, seed, purpose, image_block, sample_block):
