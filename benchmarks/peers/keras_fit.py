@@ -32,7 +32,7 @@ class FitVAE(KerasVAE):
             uniform=lambda like: uniform(like, tf.cast(seeds.next(), tf.int32)),
             normal=lambda like: normal(like, tf.cast(seeds.next(), tf.int32)),
         )
-        self.seeds = seeds
+        self.seeds = seeds  # else Keras does not know their state
         self.means = [keras.metrics.Mean(name=name) for name in Means._fields]
 
     @property

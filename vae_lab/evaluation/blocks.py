@@ -12,8 +12,8 @@ IMAGE_BLOCK = 100
 SAMPLE_BLOCK = 50
 
 
-def blocks_in(images: int) -> int:
-    """How many blocks so many images make, the last one perhaps in part."""
+def blocks_in(images):
+    """How many blocks so many images (an int, or a tensor) make, the last one perhaps in part."""
     return -(-images // IMAGE_BLOCK)
 
 

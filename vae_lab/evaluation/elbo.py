@@ -20,8 +20,8 @@ class ElboEvaluator:
       model: the VAE.
       closed_form_rate: take KL(q, p) in closed form, which the pair of posterior and prior must have; else by the
         same samples as the distortion.
-      jit: whether XLA compiles the likelihood. Networks are left to TensorFlow's own kernels, whose products are a
-        quarter faster than XLA's on a CPU.
+      jit: whether XLA compiles the likelihood. Networks are left to TensorFlow's own kernels, whose matrix products
+        are faster than XLA's on a CPU.
     """
 
     def __init__(self, model, closed_form_rate, jit):

@@ -23,9 +23,9 @@ from vae_lab.sweep.overrides import check_overrides
 from vae_lab.sweep.progress import Progress
 from vae_lab.sweep.pruning import reporting
 from vae_lab.sweep.screen import show_plan, show_run
-from vae_lab.tracking.records import RunRecord, failures_since, run_of, runs_tagged
+from vae_lab.tracking.records import RunRecord, failures_since, runs_so_far, runs_tagged
 from vae_lab.tracking.run import is_worked_on
-from vae_lab.tracking.store import Store, look_into, open_store
+from vae_lab.tracking.store import Store, open_store
 
 LONGEST_NAME = 100
 # A job that took its process down this often (out of memory, most often) is not tried again in a sweep.
@@ -87,8 +87,9 @@ def run_job(cfg: Any, overrides: list[str], choices: Mapping[str, str | None]) -
     tags = job_tags(cfg, overrides, choices) | hashes_of(compose.plain(cfg))
     name = cfg.sweep.run_name or single_name(overrides, cfg.seed)
     if cfg.sweep.plan:  # a sweep shows its own, and starts no job
-        there = look_into(cfg.tracking.uri, cfg.tracking.experiment_name)
-        show_plan([(name, cfg.training.epochs, run_of(there, tags["vae_lab.evaluation"]) if there else None)])
+        evaluations = [tags["vae_lab.evaluation"]]
+        (record,) = runs_so_far(cfg.tracking.uri, cfg.tracking.experiment_name, evaluations)
+        show_plan([(name, cfg.training.epochs, record)])
         return math.nan
     store = open_store(cfg.tracking.uri, cfg.tracking.experiment_name, cfg.tracking.artifacts)
     progress = Progress(name, cfg.sweep.number, cfg.sweep.total, cfg.training.epochs, cfg.sweep.started)

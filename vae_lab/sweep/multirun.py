@@ -19,8 +19,8 @@ from vae_lab.sweep.plan import to_override
 from vae_lab.sweep.progress import duration
 from vae_lab.sweep.screen import show_plan
 from vae_lab.terminal import show_table
-from vae_lab.tracking.records import run_of
-from vae_lab.tracking.store import look_into, open_store
+from vae_lab.tracking.records import run_of, runs_so_far
+from vae_lab.tracking.store import open_store
 
 # Where every job left is another process's: how long to wait, twice as long each time.
 SECONDS_TO_LOOK_AGAIN, MOST_SECONDS_TO_LOOK_AGAIN = 3.0, 60.0
@@ -55,8 +55,9 @@ def multirun(
         jobs = checked_plan(study, given, compose)
         print(f"{len(jobs)} jobs, all checked", flush=True)
         if config.sweep.plan:
-            there = look_into(config.tracking.uri, config.tracking.experiment_name)
-            show_plan([(job.name, job.epochs, run_of(there, job.evaluation) if there else None) for job in jobs])
+            evaluations = [job.evaluation for job in jobs]
+            records = runs_so_far(config.tracking.uri, config.tracking.experiment_name, evaluations)
+            show_plan([(job.name, job.epochs, record) for job, record in zip(jobs, records, strict=True)])
             return
         from vae_lab.sweep.parent import SweepRun
         from vae_lab.sweep.tidy import close_dead_runs

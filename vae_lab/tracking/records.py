@@ -8,7 +8,7 @@ from pathlib import Path
 from vae_lab.errors import UsageError
 from vae_lab.tracking import database
 from vae_lab.tracking.run import PARENT_TAG
-from vae_lab.tracking.store import Store, database_path
+from vae_lab.tracking.store import Store, database_path, look_into
 
 RUNS_A_PAGE = 1000
 
@@ -59,6 +59,12 @@ def run_of(store: Store, evaluation: str, since: int = 0) -> RunRecord | None:
     """
     runs = runs_tagged(store, "vae_lab.evaluation", evaluation)
     return newest_finished([run for run in runs if run.started >= 1000 * since])
+
+
+def runs_so_far(uri: str, experiment_name: str, evaluations: Sequence[str]) -> list[RunRecord | None]:
+    """The runs that evaluations have come to, as `run_of` and `look_into` say; a store that is not there has none."""
+    store = look_into(uri, experiment_name)
+    return [run_of(store, evaluation) if store else None for evaluation in evaluations]
 
 
 def failures_since(store: Store, parent: str, since: float) -> int:

@@ -114,20 +114,38 @@ def look_into(uri: str, experiment_name: str) -> Store | None:
     Raises:
       UsageError: when the database cannot be read, the server does not answer, or the experiment was deleted.
     """
-    path, client = database_path(uri), None
+    path = database_path(uri)
     if path is None:
         client = open_store(uri).client
-        experiment = client.get_experiment_by_name(experiment_name)
-        found = experiment and (experiment.experiment_id, experiment.lifecycle_stage)
-    elif path.exists():
-        found = database.experiment_named(path, experiment_name)
-    else:
-        found = None
+        experiment = _experiment(client, uri, experiment_name)
+        return Store(client, experiment.experiment_id, uri) if experiment else None
+    found = database.experiment_named(path, experiment_name) if path.exists() else None
     if found is None:
         return None
     experiment_id, stage = found
     _require_active(stage, experiment_name, uri)
-    return Store(client, experiment_id, uri)
+    return Store(None, experiment_id, uri)
+
+
+def _experiment(client: Any, uri: str, experiment_name: str) -> Any:
+    """MLflow's experiment of that name, None where there is none.
+
+    Raises:
+      UsageError: when the store refuses, or the experiment was deleted.
+    """
+    from mlflow.exceptions import MlflowException
+
+    try:
+        experiment = client.get_experiment_by_name(experiment_name)
+    except MlflowException as error:
+        raise _unusable(uri, error) from error
+    if experiment is not None:
+        _require_active(experiment.lifecycle_stage, experiment_name, uri)
+    return experiment
+
+
+def _unusable(uri: str, error: Exception) -> UsageError:
+    return UsageError(f"tracking.uri={uri} cannot be used ({str(error)[:200]})")
 
 
 def _require_active(stage: str, experiment_name: str, uri: str) -> None:
@@ -150,15 +168,14 @@ def _connect(uri: str, experiment_name: str | None, location: str | None, existi
         if experiment_name is None:
             client.search_experiments(max_results=1)
             return Store(client, None, uri)
-        experiment = client.get_experiment_by_name(experiment_name)
-        if experiment is None and existing:
+        experiment = _experiment(client, uri, experiment_name)
+        if experiment is not None:
+            return Store(client, experiment.experiment_id, uri)
+        if existing:
             raise UsageError(f"tracking.experiment_name={experiment_name} is not in {uri}; nothing has run there yet")
-        if experiment is None:
-            return Store(client, client.create_experiment(experiment_name, artifact_location=location), uri)
+        return Store(client, client.create_experiment(experiment_name, artifact_location=location), uri)
     except MlflowException as error:
-        raise UsageError(f"tracking.uri={uri} cannot be used ({str(error)[:200]})") from error
-    _require_active(experiment.lifecycle_stage, experiment_name, uri)
-    return Store(client, experiment.experiment_id, uri)
+        raise _unusable(uri, error) from error
 
 
 def _require_server(uri: str) -> None:
