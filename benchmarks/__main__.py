@@ -12,7 +12,7 @@ from pathlib import Path
 
 from benchmarks import evaluation, jobs, report_time, startup, training
 from benchmarks.specification import MODELS, QUICK
-from vae_lab.tracking.provenance import provenance
+from vae_lab.tracking.environment import provenance
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "benchmarks.md"
 ROUNDS = 5

@@ -33,8 +33,8 @@ def build(model: Model, samples: int):
     """Returns a function of the seconds to fill a round with, which evaluates as many test images as that allows."""
     import numpy as np
 
-    from vae_lab import compose
-    from vae_lab.program import binarize, load_dataset, new_program
+    from vae_lab.config import compose
+    from vae_lab.run.program import binarize, load_dataset, new_program
 
     cfg = compose.compose(*model.overrides)
     dataset = load_dataset(cfg)

@@ -38,9 +38,9 @@ class Job:
 
 def build():
     """Returns a function that runs a sweep by its overrides, and reads its jobs back from the store."""
-    from vae_lab.sweep.progress import Progress
-    from vae_lab.tracking.run import TrackedRun
+    from vae_lab.console.progress import Progress
     from vae_lab.tracking.store import open_store
+    from vae_lab.tracking.tracked_run import TrackedRun
 
     spent: dict[str, float] = defaultdict(float)
     epochs: dict[int, list[float]] = defaultdict(list)  # seconds of each, by the job's place in the sweep

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.workers import Worker
-from vae_lab.report.gather import gather
-from vae_lab.report.study import Study, make_study
-from vae_lab.report.write import files, write_files
+from vae_lab.report.files import files, write_files
+from vae_lab.report.report import gather
+from vae_lab.study.study import Study, make_study
 from vae_lab.tracking.database import read_runs
 from vae_lab.tracking.store import Store, database_path, open_store
 

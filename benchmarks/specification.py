@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from vae_lab import compose
+from vae_lab.config import compose
 from vae_lab.layers.conv_sizes import layer_sizes
 
 

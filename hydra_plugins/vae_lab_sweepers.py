@@ -77,6 +77,6 @@ class OptunaSweeper(LabSweeper):
         """`settings`: conf/hydra/sweeper/optuna.yaml, which the search reads from the composed configuration."""
 
     def sweep(self, arguments: list[str]) -> Any:
-        from vae_lab.sweep.search import search
+        from vae_lab.search.search import search
 
         return search(self.config, arguments, parse=self.parse, **self.actions())

@@ -18,10 +18,10 @@ def main(arguments: list[str]) -> int:
     if set(given) - set(KEYS):
         print(__doc__, file=sys.stderr)
         return 2
-    from vae_lab.checkpoint import Checkpoints
-    from vae_lab.compose import compose_unchecked
-    from vae_lab.sweep.claim import claims_folder
-    from vae_lab.sweep.tidy import close_dead_runs
+    from vae_lab.config.compose import compose_unchecked
+    from vae_lab.run.checkpoint import Checkpoints
+    from vae_lab.run.lock import claims_folder
+    from vae_lab.sweep.doctor import close_dead_runs
     from vae_lab.tracking.records import running
     from vae_lab.tracking.store import open_store
 

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from vae_lab import compose
+from vae_lab.config import compose
 from vae_lab.data.dataset import load
 from vae_lab.errors import UsageError
 

@@ -27,9 +27,9 @@ def main(arguments: list[str]) -> int:
     if not run_id or "" in given.values():
         print(USAGE)
         return 2
-    from vae_lab.compose import default_tracking_uri
-    from vae_lab.identity import PLACES
-    from vae_lab.sweep.evaluate import evaluate_run
+    from vae_lab.config.compose import default_tracking_uri
+    from vae_lab.run.reevaluate import evaluate_run
+    from vae_lab.study.identity import PLACES
     from vae_lab.tracking.store import open_store
 
     changes = [f"{key}={value}" for key, value in given.items()]
@@ -46,7 +46,7 @@ def main(arguments: list[str]) -> int:
 
 def show(record: Any) -> None:
     """Prints the metrics of a run's splits."""
-    from vae_lab.terminal import show_lines
+    from vae_lab.console.terminal import show_lines
 
     lines = [[key, f"{value:.6f}"] for key, value in sorted(record.metrics.items()) if not key.startswith("perf/")]
     show_lines(f"{record.name} ({record.run_id})", ["metric", "value"], lines)
@@ -55,7 +55,7 @@ def show(record: Any) -> None:
 def same_again(store: Any, run_id: str, changes: list[str]) -> bool:
     """Prints each metric as logged and as computed now; whether they agree to a millionth."""
     import vae_lab
-    from vae_lab.terminal import show_lines
+    from vae_lab.console.terminal import show_lines
     from vae_lab.tracking.records import metric_at
 
     loaded = vae_lab.load_run(run_id, *changes, tracking_uri=store.uri)

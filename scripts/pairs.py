@@ -3,7 +3,7 @@
 python scripts/pairs.py
 """
 
-from vae_lab.compatibility import AXES, combinations, covering_set, illegal_pairs, pairs_of
+from vae_lab.config.compatibility import AXES, combinations, covering_set, illegal_pairs, pairs_of
 
 
 def main() -> None:

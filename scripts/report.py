@@ -34,12 +34,12 @@ def main(arguments: list[str]) -> int:
 
 def report(given: dict[str, str]) -> None:
     """Reads, prints, writes, and logs to the newest parent run."""
-    from vae_lab.compose import default_tracking_uri, home
+    from vae_lab.config.compose import default_tracking_uri, home
     from vae_lab.report.export import export
-    from vae_lab.report.gather import gather
+    from vae_lab.report.files import publish
+    from vae_lab.report.report import gather
     from vae_lab.report.screen import show_report
-    from vae_lab.report.write import publish
-    from vae_lab.sweep.experiments import read_experiment, study_of_sweep
+    from vae_lab.study.experiments import read_experiment, study_of_sweep
     from vae_lab.tracking.store import open_store
 
     experiment, sweep = given.get("experiment"), given.get("sweep")

@@ -24,7 +24,7 @@ OPTIONS = {"--list", "--write"}
 
 def main(arguments: list[str]) -> int:
     """Lists or reproduces."""
-    from vae_lab.identity import PLACES
+    from vae_lab.study.identity import PLACES
 
     options = {word for word in arguments if word.startswith("--")}
     settings = [word for word in arguments if "=" in word and word not in options]
@@ -47,7 +47,7 @@ def main(arguments: list[str]) -> int:
 
 def places(settings: list[str]) -> Any:
     """The configuration as far as the settings say where things are."""
-    from vae_lab.compose import compose_unchecked
+    from vae_lab.config.compose import compose_unchecked
 
     return compose_unchecked(*(word for word in settings if word.startswith(("tracking.", "paths."))))
 
@@ -62,9 +62,9 @@ def opened(uri: str) -> Any:
 
 def list_experiments(settings: list[str]) -> int:
     """Prints a line for each experiment."""
-    from vae_lab.report.runs import find_runs
-    from vae_lab.sweep.experiments import experiment_names, read_experiment
-    from vae_lab.terminal import show_lines
+    from vae_lab.console.terminal import show_lines
+    from vae_lab.report.selection import find_runs
+    from vae_lab.study.experiments import experiment_names, read_experiment
 
     store, lines = opened(places(settings).tracking.uri), []
     for name in experiment_names():
@@ -79,10 +79,10 @@ def list_experiments(settings: list[str]) -> int:
 
 def reproduce(name: str, settings: list[str], write: bool) -> int:
     """Trains, reports and judges."""
-    from vae_lab.report.gather import gather
+    from vae_lab.report.files import publish
+    from vae_lab.report.report import gather
     from vae_lab.report.screen import show_report
-    from vae_lab.report.write import publish
-    from vae_lab.sweep.experiments import read_experiment
+    from vae_lab.study.experiments import read_experiment
 
     study, there = read_experiment(name).study, places(settings)
     command = [sys.executable, str(SCRIPTS / "train.py"), f"experiment={name}", *settings]
@@ -94,7 +94,7 @@ def reproduce(name: str, settings: list[str], write: bool) -> int:
     print(f"\npage: {publish(found, Path(there.paths.outputs) / 'reports' / name)}")
     show_report(found)
     if write:
-        from vae_lab.report.results import write_results
+        from vae_lab.report.docs_page import write_results
 
         print(f"results: {write_results(found, SCRIPTS.parent / 'docs' / 'results')}")
     return 1 if code else exit_code(found)

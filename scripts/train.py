@@ -12,10 +12,10 @@ from pathlib import Path
 import hydra
 from hydra.core.hydra_config import HydraConfig
 
-from vae_lab.compose import CONF, home
+from vae_lab.config.compose import CONF, home
 from vae_lab.errors import UsageError
-from vae_lab.sweep.claim import Claimed
-from vae_lab.sweep.job import run_job
+from vae_lab.run.job import run_job
+from vae_lab.run.lock import Claimed
 
 
 @hydra.main(config_path=str(CONF), config_name="train", version_base="1.3")

@@ -20,9 +20,9 @@ def main(arguments: list[str]) -> int:
         return 2
     from rich.live import Live
 
-    from vae_lab.compose import compose_unchecked
-    from vae_lab.sweep.watch import is_over, newest_sweep, page, standing
-    from vae_lab.terminal import console
+    from vae_lab.config.compose import compose_unchecked
+    from vae_lab.console.terminal import console
+    from vae_lab.console.watch import is_over, newest_sweep, page, standing
     from vae_lab.tracking.store import open_store
 
     tracking = compose_unchecked().tracking

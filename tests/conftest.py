@@ -59,8 +59,8 @@ def data_dir():
 @pytest.fixture
 def program():
     """Builds a fresh program on digits: (cfg, pixels, program) by overrides."""
-    from vae_lab import compose
-    from vae_lab.program import binarize, load_dataset, new_program
+    from vae_lab.config import compose
+    from vae_lab.run.program import binarize, load_dataset, new_program
 
     def build(*overrides):
         networks = [part for part in ("encoder", "decoder") if not any(o.startswith(f"{part}=") for o in overrides)]

@@ -42,7 +42,7 @@ def test_layers_are_those_of_the_harness():
 
 @pytest.mark.parametrize("model", [MODELS["MNIST conv"], CONV], ids=["MNIST", "digits"])
 def test_convolutions_have_the_kernels_and_places_of_the_harness(model):
-    from vae_lab import compose
+    from vae_lab.config import compose
 
     spec = specification(model)
     cfg = compose.compose_unchecked(*model.overrides)

@@ -8,9 +8,9 @@ import pytest
 from conftest import CHECKOUT
 from hydra.errors import HydraException
 
-from vae_lab.compose import compose
+from vae_lab.config.compose import compose
+from vae_lab.config.overrides import check_overrides
 from vae_lab.errors import UsageError
-from vae_lab.sweep.overrides import check_overrides
 
 ILLEGAL = {
     "analytic_kl with a mixture": (

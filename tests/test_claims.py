@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from vae_lab.errors import UsageError
-from vae_lab.report.claims import read_claims
 from vae_lab.report.comparable import TEST_PIXELS, why_not
-from vae_lab.report.compare import compare_all
-from vae_lab.report.verdict import judge
-from vae_lab.sweep.plan import check_study
+from vae_lab.report.comparison import compare_all
+from vae_lab.report.verdicts import judge
+from vae_lab.study.expectations import read_claims
+from vae_lab.study.plan import check_study
 
 VALUE = {"arm": "mvn", "value": -89.8, "tolerance": 0.7, "source": "a table", "mark": "S"}
 GAIN = {"difference": ["mixture", "mvn"], "between": [0, None], "source": "a table", "mark": "Q"}

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from vae_lab import compose
-from vae_lab.compatibility import AXES, combinations, covering_set, illegal_pairs, pairs_of
+from vae_lab.config import compose
+from vae_lab.config.compatibility import AXES, combinations, covering_set, illegal_pairs, pairs_of
 from vae_lab.data import digits
-from vae_lab.program import Pixels, new_program
+from vae_lab.run.program import Pixels, new_program
 
 TINY = {
     "hidden": [8],

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from vae_lab import compose
 from vae_lab.binarization import Dequantized, Dynamic, NoBinarization, Static, Threshold
+from vae_lab.config import compose
 from vae_lab.data import binarized_mnist, digits, idx, mnist
 from vae_lab.data.dataset import Split, hold_out, pixels_sha256, require_sha256
 from vae_lab.errors import UsageError
-from vae_lab.program import load_dataset
+from vae_lab.run.program import load_dataset
 
 
 def write_idx(path, array, magic=b"\0\0\x08"):

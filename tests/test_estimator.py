@@ -5,8 +5,8 @@ import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from vae_lab import compose
 from vae_lab.binarization import intensities
+from vae_lab.config import compose
 
 tfd = tfp.distributions
 

@@ -9,12 +9,12 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from vae_lab.binarization import intensities
-from vae_lab.checks.facts import bits_offset
+from vae_lab.config.checks.facts import bits_offset
 from vae_lab.data import digits
 from vae_lab.evaluation.elbo import ElboEvaluator
 from vae_lab.evaluation.importance import LogLikelihoodEvaluator
 from vae_lab.evaluation.metrics import evaluate_split
-from vae_lab.results import final_metrics
+from vae_lab.run.conclude import final_metrics
 
 tfd = tfp.distributions
 

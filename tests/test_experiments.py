@@ -12,15 +12,15 @@ import pytest
 import yaml
 from conftest import CHECKOUT
 
-from vae_lab import checks
-from vae_lab.checks.facts import data_fact
-from vae_lab.compose import compose, compose_unchecked, plain
-from vae_lab.identity import hashes_of
+from vae_lab.config import checks
+from vae_lab.config.checks.facts import data_fact
+from vae_lab.config.compose import compose, compose_unchecked, plain
 from vae_lab.layers.conv_sizes import layer_sizes
-from vae_lab.sweep.checked import checked_plan
-from vae_lab.sweep.job import run_job
-from vae_lab.sweep.plan import plan, to_override
-from vae_lab.tracking import frames
+from vae_lab.run.job import run_job
+from vae_lab.study.identity import hashes_of
+from vae_lab.study.jobs import checked_plan
+from vae_lab.study.plan import plan, to_override
+from vae_lab.tracking import frame_names
 from vae_lab.tracking.records import children, read_run, runs_tagged
 from vae_lab.tracking.store import open_store
 
@@ -407,7 +407,7 @@ def test_short_form_of_a_published_system_runs(name, tmp_path, monkeypatch):
         assert record.metrics["test/elbo"] == value
         artifacts = Path(url2pathname(urlparse(record.artifacts).path))
         assert {path.stem for path in (artifacts / "pictures").iterdir()} == DRAWN_FOR_ALL | DRAWN[name]
-        found = [frames.parse(path.name) for path in artifacts.glob(f"{frames.FOLDER}/*.png")]
+        found = [frame_names.parse(path.name) for path in artifacts.glob(f"{frame_names.FOLDER}/*.png")]
         steps = sorted(frame.step for frame in found if frame and frame.key == "prior_samples")
         assert steps == ([0, 1] if "training" in DRAWN[name] else [])
 

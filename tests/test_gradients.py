@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from vae_lab import compose
 from vae_lab.binarization import intensities
+from vae_lab.config import compose
 from vae_lab.evaluation.gradients import gradient_metrics, gradient_noise
 
 LINEAR = ("encoder=linear", "decoder=linear", "likelihood=normal", "binarization=none", "training.jit=false")

@@ -42,7 +42,8 @@ def test_only_tracking_knows_mlflow():
 
 
 def test_only_compose_and_sweep_know_hydra():
-    assert all(within(name, "vae_lab.compose", "vae_lab.sweep") for name in importers_of("hydra", "omegaconf"))
+    rooms = ("vae_lab.config", "vae_lab.study", "vae_lab.sweep", "vae_lab.search")
+    assert all(within(name, *rooms) for name in importers_of("hydra", "omegaconf"))
 
 
 def test_nobody_uses_legacy_keras_or_tfp_layers():
@@ -78,7 +79,15 @@ def test_training_and_evaluation_know_no_tracker():
 
 
 REPORT = [f"report/{path.stem}" for path in sorted((PACKAGE / "report").glob("*.py"))]
-LIGHT = ("checks/__init__", "compose", "identity", "layers/conv_sizes", "sweep/plan", "sweep/job", "sweep/search")
+LIGHT = (
+    "config/checks/__init__",
+    "config/compose",
+    "study/identity",
+    "layers/conv_sizes",
+    "study/plan",
+    "run/job",
+    "search/search",
+)
 
 
 def reached(path, seen):
@@ -94,7 +103,7 @@ def reached(path, seen):
     return seen
 
 
-@pytest.mark.parametrize("module", [*LIGHT, *REPORT, "sweep/progress", "sweep/experiments"])
+@pytest.mark.parametrize("module", [*LIGHT, *REPORT, "console/progress", "study/experiments"])
 def test_start_up_and_report_import_no_tensorflow(module):
     path = PACKAGE / f"{module}.py"
     for one in reached(path, {path}):

@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from vae_lab import compose
+from vae_lab.config import compose
 
 tfd = tfp.distributions
 D = 20

@@ -11,13 +11,13 @@ import pytest
 from conftest import CHECKOUT
 from scipy.io import savemat
 
-from vae_lab import compose
+from vae_lab.config import compose
 from vae_lab.data import cifar10, fashion_mnist, freyfaces, gaussian_toy, idx, mnist, omniglot
 from vae_lab.data.dataset import facts_of, identity, load
 from vae_lab.errors import UsageError
 from vae_lab.evaluation.pictures.frames import epoch_frames
 from vae_lab.evaluation.pictures.views import views_of
-from vae_lab.program import program_for
+from vae_lab.run.program import program_for
 
 OWN = ("csv", "image_folder", "npz")
 
@@ -159,7 +159,7 @@ def test_omniglot_refuses_broken_files_and_others(few_letters):
 def test_omniglot_can_be_drawn_from_as_it_stands(few_letters):
     chosen, _ = few_letters
     cfg = compose.compose_unchecked("data=omniglot", f"data.dir={chosen['dir']}")
-    from vae_lab.checks import ACROSS_AXES
+    from vae_lab.config.checks import ACROSS_AXES
 
     for check in ACROSS_AXES:
         check(cfg)
@@ -285,7 +285,7 @@ def test_padding_that_cuts_is_refused(wrong, tmp_path):
 
 
 def test_files_of_other_shapes_get_programs_of_their_own(tmp_path):
-    from vae_lab.program import binarize, load_dataset
+    from vae_lab.run.program import binarize, load_dataset
 
     shapes, programs = ((20, 2, 3), (20, 3, 2)), []
     for number, shape in enumerate(shapes):

@@ -8,7 +8,7 @@ import scipy.special
 import scipy.stats
 import tensorflow as tf
 
-from vae_lab import compose
+from vae_lab.config import compose
 from vae_lab.likelihood.bernoulli import Bernoulli
 from vae_lab.likelihood.categorical import Categorical
 from vae_lab.likelihood.continuous_bernoulli import ContinuousBernoulli

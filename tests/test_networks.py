@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 from omegaconf import OmegaConf
 
-from vae_lab import compose
+from vae_lab.config import compose
 from vae_lab.errors import UsageError
 from vae_lab.layers.conv_sizes import layer_sizes
 from vae_lab.layers.gated import GatedDense

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vae_lab.checks.facts import bits_offset, pixel_kind
-from vae_lab.compose import compose, make_binarization, make_model, option_names, plain, read_option
+from vae_lab.config.checks.facts import bits_offset, pixel_kind
+from vae_lab.config.compose import compose, make_binarization, make_model, option_names, plain, read_option
 from vae_lab.data import own
 from vae_lab.data.dataset import facts_of, identity, load
 from vae_lab.errors import UsageError
-from vae_lab.identity import hashes_of
+from vae_lab.study.identity import hashes_of
 
 GREY = np.random.default_rng(0).integers(0, 256, (40, 6, 6)).astype(np.uint8)
 LABELS = np.arange(40) % 7
@@ -397,7 +397,7 @@ def test_settings_of_the_command_line_reach_the_reader(tmp_path):
 @pytest.mark.slow
 def test_a_run_of_a_users_file_comes_back_wherever_the_file_is(unit_file, tmp_path):
     """The file is moved after training; another file in its place is refused."""
-    from vae_lab.run import load_run, run, store_of
+    from vae_lab.run.run import load_run, run, store_of
 
     small = ("encoder.hidden=[4]", "decoder.hidden=[4]", "latent_size=2", "training.jit=false", "training.epochs=1")
     quick = ("evaluation.importance_samples=2", "evaluation.images_every=0", "training.batch_size=5")

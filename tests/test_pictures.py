@@ -13,8 +13,8 @@ from PIL import Image
 from scipy import stats
 from test_latent import SPATIAL
 
-from vae_lab import compose
 from vae_lab.binarization import intensities
+from vae_lab.config import compose
 from vae_lab.data import digits
 from vae_lab.evaluation.pictures import CHEAP, PICTURES, final, named
 from vae_lab.evaluation.pictures.animation import training

@@ -7,8 +7,8 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 from omegaconf import OmegaConf
 
-from vae_lab import compose
-from vae_lab.checks.facts import fact
+from vae_lab.config import compose
+from vae_lab.config.checks.facts import fact
 from vae_lab.errors import UsageError
 from vae_lab.layers.masked import MaskedNetwork
 from vae_lab.posterior.mvn_diag import MVNDiag

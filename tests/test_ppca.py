@@ -5,10 +5,10 @@ import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from vae_lab import compose
+from vae_lab.config import compose
 from vae_lab.data import idx
 from vae_lab.evaluation.elbo import ElboEvaluator
-from vae_lab.program import Pixels, new_program
+from vae_lab.run.program import Pixels, new_program
 
 LINEAR = (
     "encoder=linear",

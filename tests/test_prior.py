@@ -8,8 +8,8 @@ import tensorflow_probability as tfp
 from omegaconf import OmegaConf
 from scipy.special import logsumexp
 
-from vae_lab import compose
-from vae_lab.checks.facts import fact
+from vae_lab.config import compose
+from vae_lab.config.checks.facts import fact
 from vae_lab.errors import UsageError
 from vae_lab.layers.gaussian_mixture import DiagonalGaussianMixture, gaussian_mixture
 

@@ -15,20 +15,20 @@ from conftest import CHECKOUT
 from PIL import Image
 
 from vae_lab.errors import UsageError
+from vae_lab.report.docs_page import results_markdown, write_results
 from vae_lab.report.evidence import curves_of, sheets_of
 from vae_lab.report.export import export
-from vae_lab.report.gather import gather
+from vae_lab.report.files import files, write_files
 from vae_lab.report.page import headline
-from vae_lab.report.results import results_markdown, write_results
-from vae_lab.report.runs import StudyRuns, find_runs
-from vae_lab.report.study import make_study
+from vae_lab.report.report import gather
+from vae_lab.report.selection import StudyRuns, find_runs
 from vae_lab.report.table import latex_text
-from vae_lab.report.write import files, write_files
-from vae_lab.sweep.experiments import study_of_sweep
+from vae_lab.study.experiments import study_of_sweep
+from vae_lab.study.study import make_study
 from vae_lab.tracking.artifacts import artifact
 from vae_lab.tracking.records import metric_history, read_run, runs_with_tag
-from vae_lab.tracking.run import TrackedRun
 from vae_lab.tracking.store import Store, open_store
+from vae_lab.tracking.tracked_run import TrackedRun
 
 NAME = "toy"
 ARMS = {"plain": ["prior=mvn"], "mixed <b>": ["prior=mixture"], "cut": ["binarization=threshold"]}
@@ -350,7 +350,7 @@ def test_reproduce_lists_every_experiment_with_its_cost(store, capsys):
 
 def test_a_report_starts_without_tensorflow():
     code = (
-        "import sys, mlflow; import vae_lab.report.screen, vae_lab.report.results, vae_lab.sweep.experiments; "
+        "import sys, mlflow; import vae_lab.report.screen, vae_lab.report.docs_page, vae_lab.study.experiments; "
         "sys.exit(any(name in sys.modules for name in ('tensorflow', 'keras')))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

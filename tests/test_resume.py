@@ -12,17 +12,17 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from vae_lab.checkpoint import KEPT, Checkpoints
-from vae_lab.compose import compose, plain
-from vae_lab.identity import hashes_of
-from vae_lab.interrupts import Interrupts
-from vae_lab.run import load_run, run, store_of
-from vae_lab.sweep.claim import Claim, Claimed
-from vae_lab.sweep.job import Skipped, attempts, job_tags, run_job, unfinished
-from vae_lab.sweep.tidy import close_dead_runs, close_if_running
+from vae_lab.config.compose import compose, plain
+from vae_lab.run.checkpoint import KEPT, Checkpoints
+from vae_lab.run.interrupts import Interrupts
+from vae_lab.run.job import Skipped, attempts, job_tags, run_job, unfinished
+from vae_lab.run.lock import Claim, Claimed
+from vae_lab.run.run import load_run, run, store_of
+from vae_lab.study.identity import hashes_of
+from vae_lab.sweep.doctor import close_dead_runs, close_if_running
 from vae_lab.tracking.records import read_run
-from vae_lab.tracking.run import TrackedRun
 from vae_lab.tracking.store import open_store
+from vae_lab.tracking.tracked_run import TrackedRun
 
 TINY = (
     "encoder.hidden=[16]",
@@ -216,7 +216,7 @@ def test_a_kill_after_the_evaluation_sends_the_same_rows_once(own_home, monkeypa
 
 def test_a_claim_is_one_process_and_ends_with_it(tmp_path):
     code = (
-        "import sys, time\nfrom pathlib import Path\nfrom vae_lab.sweep.claim import Claim\n"
+        "import sys, time\nfrom pathlib import Path\nfrom vae_lab.run.lock import Claim\n"
         f"with Claim(Path({str(tmp_path)!r}), 'job'):\n    print('taken', flush=True)\n    time.sleep(60)"
     )
     other = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
@@ -276,7 +276,7 @@ def test_dead_runs_are_closed_and_living_ones_are_not(own_home, tmp_path):
     with Claim(tmp_path, "alive"):
         # A lock is its process's: another one has to look.
         code = (
-            "import sys\nfrom pathlib import Path\nfrom vae_lab.sweep.tidy import close_dead_runs\n"
+            "import sys\nfrom pathlib import Path\nfrom vae_lab.sweep.doctor import close_dead_runs\n"
             "from vae_lab.tracking.store import open_store\n"
             f"for r in close_dead_runs(open_store({store.uri!r}, 'dead'), Path({str(tmp_path)!r})): print(r.name)"
         )

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vae_lab.compose import compose
+from vae_lab.config.compose import compose
 from vae_lab.evaluation.pictures import CHEAP
-from vae_lab.run import run, store_of
+from vae_lab.run.run import run, store_of
 from vae_lab.tracking.records import fetch_artifact, read_run
 
 TINY = ("encoder.hidden=[16]", "decoder.hidden=[16]", "latent_size=2", "training.jit=false")

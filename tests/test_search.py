@@ -16,10 +16,10 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from vae_lab.errors import UsageError
-from vae_lab.sweep.findings import importances
-from vae_lab.sweep.optuna_study import ask, ask_again, find_study, open_study
-from vae_lab.sweep.search import at_once
-from vae_lab.sweep.space import check_space, read_space
+from vae_lab.search.findings import importances
+from vae_lab.search.search import at_once
+from vae_lab.search.space import check_space, read_space
+from vae_lab.search.storage import ask, ask_again, find_study, open_study
 from vae_lab.tracking.records import children, fetch_artifact, read_run
 from vae_lab.tracking.store import open_store
 
@@ -281,7 +281,7 @@ def test_a_search_that_is_killed_does_only_what_is_missing(train, home, tmp_path
     assert "<script src=" not in page
     assert fetch_artifact(store, parent.run_id, "trials.md", str(tmp_path)).read_text().count("\n") == 6
 
-    from vae_lab.sweep.progress import Progress
+    from vae_lab.console.progress import Progress
 
     report = Progress.__call__
 

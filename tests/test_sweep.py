@@ -11,19 +11,19 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.utils import JobStatus
 
-from vae_lab.compose import compose_unchecked, flat, plain
-from vae_lab.device import gpus
+from vae_lab.config.compose import compose_unchecked, flat, plain
+from vae_lab.console.progress import Progress, duration
+from vae_lab.console.watch import newest_sweep, standing
 from vae_lab.errors import UsageError
-from vae_lab.identity import AXES, PLACES, hashes_of, model_structure, resolve_jit, training_structure
 from vae_lab.report.table import cell_of, table_of
-from vae_lab.sweep.checked import CheckedJob
+from vae_lab.run.device import gpus
+from vae_lab.study.identity import AXES, PLACES, hashes_of, model_structure, resolve_jit, training_structure
+from vae_lab.study.jobs import CheckedJob
+from vae_lab.study.plan import plan, to_override
 from vae_lab.sweep.multirun import run_all, share_cores
 from vae_lab.sweep.parent import SweepRun
-from vae_lab.sweep.plan import plan, to_override
-from vae_lab.sweep.progress import Progress, duration
-from vae_lab.sweep.watch import newest_sweep, standing
-from vae_lab.tracking.run import TrackedRun
 from vae_lab.tracking.store import open_store
+from vae_lab.tracking.tracked_run import TrackedRun
 
 STUDY = {
     "question": "which?",
@@ -169,7 +169,7 @@ def test_identity_ignores_places_and_speed_and_sees_everything_else(monkeypatch)
     monkeypatch.setattr("vae_lab.data.digits.SHA256", "other pixels")
     assert hashes_of(config())["vae_lab.training"] != base["vae_lab.training"]
     monkeypatch.undo()
-    monkeypatch.setattr("vae_lab.identity.NUMERICS_VERSION", 0)
+    monkeypatch.setattr("vae_lab.study.identity.NUMERICS_VERSION", 0)
     assert hashes_of(config())["vae_lab.training"] != base["vae_lab.training"]
 
 
@@ -246,7 +246,7 @@ def test_training_structure_ignores_seed_and_constant_learning_rate_alone():
 
 def test_each_worker_takes_a_gpu_of_its_own(tmp_path, monkeypatch):
     """The device files are made up; the locks and the environment are real."""
-    from vae_lab import device
+    from vae_lab.run import device
 
     monkeypatch.setattr(device, "glob", lambda pattern: ["/dev/nvidia10", "/dev/nvidia2"])
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)

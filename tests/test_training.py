@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from vae_lab import compose, schedule
+from vae_lab import schedule
+from vae_lab.config import compose
 from vae_lab.evaluation.aggregate import AggregateEvaluator
-from vae_lab.program import program_for
+from vae_lab.run.program import program_for
 from vae_lab.training import START, NonFiniteLoss
 
 
@@ -71,7 +72,7 @@ def test_grouping_of_steps_changes_no_number(program, monkeypatch):
 @pytest.mark.slow
 def test_a_program_used_again_equals_a_fresh_one(program):
     """With XLA: the second run compiles nothing and gives bitwise the weights of a process of its own."""
-    from vae_lab.program import binarize, load_dataset
+    from vae_lab.run.program import binarize, load_dataset
 
     def cfg_of(*overrides):
         return compose.compose(

@@ -6,8 +6,8 @@ import numpy as np
 import tensorflow as tf
 
 from benchmarks.specification import Means, Spec
-from vae_lab import compose
-from vae_lab.program import binarize, load_dataset, new_program
+from vae_lab.config import compose
+from vae_lab.run.program import binarize, load_dataset, new_program
 
 
 def build(spec: Spec, pixels: np.ndarray):

@@ -13,13 +13,13 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.specification import Means, Spec
-from vae_lab import compose
-from vae_lab.checkpoint import Checkpoints
-from vae_lab.fit import fit
-from vae_lab.program import Pixels, binarize, load_dataset, new_program
-from vae_lab.sweep.progress import Progress
-from vae_lab.tracking.run import TrackedRun
+from vae_lab.config import compose
+from vae_lab.console.progress import Progress
+from vae_lab.run.checkpoint import Checkpoints
+from vae_lab.run.fit import fit
+from vae_lab.run.program import Pixels, binarize, load_dataset, new_program
 from vae_lab.tracking.store import open_store
+from vae_lab.tracking.tracked_run import TrackedRun
 
 
 def build(spec: Spec, pixels: np.ndarray):

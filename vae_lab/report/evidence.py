@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from vae_lab.report.compare import PerImage
-from vae_lab.report.runs import StudyRuns, changes
+from vae_lab.report.comparison import PerImage
+from vae_lab.report.selection import StudyRuns, changes
 from vae_lab.tracking.artifacts import artifact, last_frames
 from vae_lab.tracking.records import RunRecord, metric_history, read_run
 from vae_lab.tracking.store import Store

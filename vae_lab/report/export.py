@@ -6,9 +6,9 @@ from pathlib import Path
 
 from vae_lab.errors import UsageError
 from vae_lab.report.evidence import BY_EPOCH, SPLITS_BY_EPOCH
-from vae_lab.report.gather import Report
+from vae_lab.report.files import files, write_files
+from vae_lab.report.report import Report
 from vae_lab.report.table import csv_table
-from vae_lab.report.write import files, write_files
 from vae_lab.tracking.artifacts import CONFIG, artifact
 from vae_lab.tracking.records import metric_history
 

@@ -13,10 +13,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from vae_lab.report.claims import Claim
-from vae_lab.report.compare import Comparison
+from vae_lab.report.comparison import Comparison
 from vae_lab.report.evidence import Curve
-from vae_lab.report.gather import Report
+from vae_lab.report.report import Report
+from vae_lab.study.expectations import Claim
 
 # Okabe and Ito's colours, which colour-blind readers tell apart; then the same again with other strokes.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")

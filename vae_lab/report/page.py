@@ -11,10 +11,10 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from vae_lab.report import figures
-from vae_lab.report.gather import Report
-from vae_lab.report.runs import COMMIT_TAG, started
+from vae_lab.report.report import Report
+from vae_lab.report.selection import COMMIT_TAG, started
 from vae_lab.report.statistics import BOOTSTRAP
-from vae_lab.report.verdict import INCOMPLETE, MET, MISSED, REFUSED, Verdict
+from vae_lab.report.verdicts import INCOMPLETE, MET, MISSED, REFUSED, Verdict
 from vae_lab.tracking.records import RunRecord
 
 PICTURE_BYTES = 2_500_000  # of all embedded pictures of a page

@@ -1,8 +1,8 @@
 """A report in the terminal: table, differences, verdicts."""
 
-from vae_lab.report.gather import Report
+from vae_lab.console.terminal import show_lines, show_table
 from vae_lab.report.page import headline, interval, number, p_text, seeds_text
-from vae_lab.terminal import show_lines, show_table
+from vae_lab.report.report import Report
 
 
 def show_report(report: Report) -> None:

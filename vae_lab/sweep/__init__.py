@@ -1,1 +1,1 @@
-"""What Hydra's multirun lacks: arms and seeds, a checked plan, a parent run, failures that are told."""
+"""Arms and seeds as one sweep: planned, launched, brought to its end, and told. No TensorFlow."""

@@ -10,15 +10,15 @@ from typing import Any
 
 from hydra.core.utils import JobStatus
 
-from vae_lab.compose import plain
+from vae_lab.config.compose import plain
+from vae_lab.console.plan_table import show_plan
+from vae_lab.console.progress import duration
+from vae_lab.console.terminal import show_table
 from vae_lab.errors import UsageError
-from vae_lab.sweep.checked import CheckedJob, checked_plan
-from vae_lab.sweep.claim import Claimed, claims_folder
-from vae_lab.sweep.job import MOST_ATTEMPTS, check_sweep
-from vae_lab.sweep.plan import to_override
-from vae_lab.sweep.progress import duration
-from vae_lab.sweep.screen import show_plan
-from vae_lab.terminal import show_table
+from vae_lab.run.job import MOST_ATTEMPTS, check_sweep
+from vae_lab.run.lock import Claimed, claims_folder
+from vae_lab.study.jobs import CheckedJob, checked_plan
+from vae_lab.study.plan import to_override
 from vae_lab.tracking.records import run_of, runs_so_far
 from vae_lab.tracking.store import open_store
 
@@ -59,8 +59,8 @@ def multirun(
             records = runs_so_far(config.tracking.uri, config.tracking.experiment_name, evaluations)
             show_plan([(job.name, job.epochs, record) for job, record in zip(jobs, records, strict=True)])
             return
+        from vae_lab.sweep.doctor import close_dead_runs
         from vae_lab.sweep.parent import SweepRun
-        from vae_lab.sweep.tidy import close_dead_runs
 
         store = open_store(config.tracking.uri, config.tracking.experiment_name, config.tracking.artifacts)
         records = [run_of(store, job.evaluation) for job in jobs]
@@ -117,9 +117,9 @@ def check_workers(config: Any) -> None:
 
 def report_of(parent: Any, folder: Path) -> Path:
     """Writes the sweep's report into a folder and to its run, and returns the page."""
-    from vae_lab.report.gather import gather
-    from vae_lab.report.write import publish
-    from vae_lab.sweep.experiments import study_of_sweep
+    from vae_lab.report.files import publish
+    from vae_lab.report.report import gather
+    from vae_lab.study.experiments import study_of_sweep
 
     study = study_of_sweep(parent.store, parent.run.run_id)
     return publish(gather(parent.store, study, parent.run.run_id), folder)

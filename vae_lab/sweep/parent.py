@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from vae_lab.compose import plain
+from vae_lab.config.compose import plain
 from vae_lab.report.table import METRICS, Table, table_of
-from vae_lab.sweep.checked import CheckedJob
-from vae_lab.tracking.provenance import provenance
+from vae_lab.study.jobs import CheckedJob
+from vae_lab.tracking.environment import provenance
 from vae_lab.tracking.records import RunRecord, run_of, runs_tagged
-from vae_lab.tracking.run import TrackedRun
 from vae_lab.tracking.store import open_store
+from vae_lab.tracking.tracked_run import TrackedRun
 
 PLAN_TAG = "vae_lab.plan"
 

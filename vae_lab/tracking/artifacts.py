@@ -4,7 +4,7 @@ from pathlib import Path
 from urllib.parse import urlparse
 from urllib.request import url2pathname
 
-from vae_lab.tracking import frames
+from vae_lab.tracking import frame_names
 from vae_lab.tracking.records import RunRecord
 from vae_lab.tracking.store import Store
 
@@ -37,15 +37,18 @@ def last_frames(store: Store, record: RunRecord, folder: Path) -> dict[str, tupl
     """The frames of the latest step that log_image wrote: by key, their step and their PNG."""
     local = local_folder(record)
     if local is not None:
-        names = sorted(path.name for path in (local / frames.FOLDER).glob("*.png"))
+        names = sorted(path.name for path in (local / frame_names.FOLDER).glob("*.png"))
     else:
-        names = sorted(Path(entry.path).name for entry in store.client.list_artifacts(record.run_id, frames.FOLDER))
+        names = sorted(
+            Path(entry.path).name for entry in store.client.list_artifacts(record.run_id, frame_names.FOLDER)
+        )
     latest: dict[str, tuple[int, str]] = {}
     for name in names:
-        if (frame := frames.parse(name)) and frame.step >= latest.get(frame.key, (0, ""))[0]:
+        if (frame := frame_names.parse(name)) and frame.step >= latest.get(frame.key, (0, ""))[0]:
             latest[frame.key] = (frame.step, name)
     found = {
-        key: (step, artifact(store, record, f"{frames.FOLDER}/{name}", folder)) for key, (step, name) in latest.items()
+        key: (step, artifact(store, record, f"{frame_names.FOLDER}/{name}", folder))
+        for key, (step, name) in latest.items()
     }
     return {key: (step, path) for key, (step, path) in found.items() if path is not None}
 

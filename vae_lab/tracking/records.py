@@ -7,8 +7,8 @@ from pathlib import Path
 
 from vae_lab.errors import UsageError
 from vae_lab.tracking import database
-from vae_lab.tracking.run import PARENT_TAG
 from vae_lab.tracking.store import Store, database_path, look_into
+from vae_lab.tracking.tracked_run import PARENT_TAG
 
 RUNS_A_PAGE = 1000
 

@@ -1,0 +1,78 @@
+"""Everything about a configuration that can be known before any work: no TensorFlow, no data, no tracker.
+
+What is legal follows from the `facts` that the options' YAML files state; tests measure that the facts are true.
+"""
+
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+
+from vae_lab.config.checks.facts import Config
+from vae_lab.config.checks.pairs import (
+    check_densities,
+    check_kl,
+    check_latent,
+    check_objective,
+    check_pixels,
+    check_real_values,
+)
+from vae_lab.config.checks.sizes import check_rows, check_sizes, check_validation
+from vae_lab.config.checks.values import check_choices, check_counts, check_keras_names, check_numbers, check_words
+from vae_lab.data.dataset import identity, load, source_of
+from vae_lab.errors import UsageError
+from vae_lab.study.identity import AXES
+
+
+def check_targets(cfg: Config) -> None:
+    """The file of the class that an option's YAML names must be there."""
+    for axis in AXES:
+        module = cfg[axis]["_target_"].rpartition(".")[0]
+        try:
+            there = find_spec(module) is not None
+        except ModuleNotFoundError:  # nor is its folder
+            there = False
+        if not there:
+            raise UsageError(f"{axis}={cfg[axis].name}: its _target_ is in {module}, and there is no such file")
+
+
+def check_files(cfg: Config) -> None:
+    """Data that is not at hand is loaded now, which downloads it or says what to put where.
+
+    Files without a pinned digest, such as the user's own, are read through, so that what is wrong with them is said.
+    """
+    source, _ = source_of(cfg.data)
+    if "dir" in cfg.data and not source.available(cfg.data.dir):
+        if cfg.data.dir is not None and not Path(cfg.data.dir).expanduser().is_dir():
+            raise UsageError(f"data.dir={cfg.data.dir} is not a folder; name one, or null to download the data")
+        load(cfg.data)
+    identity(cfg.data)
+
+
+# Whether options go together, from the options alone.
+ACROSS_AXES: tuple[Callable[[Config], None], ...] = (
+    check_real_values,
+    check_pixels,
+    check_kl,
+    check_objective,
+    check_densities,
+    check_latent,
+    check_sizes,
+)
+CHECKS: tuple[Callable[[Config], None], ...] = (
+    check_counts,
+    check_numbers,
+    check_choices,
+    check_keras_names,
+    check_words,
+    *ACROSS_AXES,
+    check_rows,
+    check_validation,
+    check_targets,
+    check_files,
+)
+
+
+def check(cfg: Config) -> None:
+    """Raises UsageError for the first thing that cannot work."""
+    for one in CHECKS:
+        one(cfg)

@@ -1,0 +1,104 @@
+"""Sizes that must fit: rows, batches, layers, images."""
+
+from typing import Any
+
+from vae_lab.config.checks.facts import Config, data_fact, fact
+from vae_lab.errors import UsageError
+from vae_lab.layers.conv_sizes import layer_sizes
+
+
+def check_rows(cfg: Config) -> None:
+    held_out = cfg.data.get("validation_size")
+    training_rows, own = data_fact(cfg, "training_rows"), data_fact(cfg, "validation_rows")
+    if own is None:
+        if training_rows <= held_out:
+            raise UsageError(
+                f"data.validation_size={held_out} leaves no training rows: data={cfg.data.name} has {training_rows}"
+            )
+        training_rows -= held_out
+    elif held_out not in (None, 0, own):
+        raise UsageError(
+            f"data.validation_size={held_out}: data={cfg.data.name} has a validation file of its own; "
+            f"use {own}, or 0 to leave it out"
+        )
+    if cfg.training.batch_size > training_rows:
+        raise UsageError(
+            f"training.batch_size={cfg.training.batch_size} is more than the {training_rows} training rows of "
+            f"data={cfg.data.name}"
+        )
+
+
+def check_validation(cfg: Config) -> None:
+    setting = "validation_size" if "validation_size" in cfg.data else "validation_fraction"
+    if cfg.data.validation_size if setting == "validation_size" else data_fact(cfg, "validation_rows"):
+        return
+    none = f"data.{setting}={cfg.data[setting]} leaves none"
+    if cfg.training.select == "best":
+        raise UsageError(f"training.select=best compares by val/elbo, and {none}; use last")
+    if cfg.training.early_stopping.patience is not None:
+        raise UsageError(f"training.early_stopping.patience watches val/elbo, and {none}; set it to null")
+    if cfg.sweep.get("storage") is not None:
+        raise UsageError(f"hydra/sweeper=optuna compares by val/elbo, and {none}; hold some rows out")
+
+
+def check_sizes(cfg: Config) -> None:
+    image_shape, grid = data_fact(cfg, "image_shape"), None
+    if fact(cfg.decoder, "spatial_latent") and not fact(cfg.encoder, "spatial_latent"):
+        raise UsageError(
+            f"decoder={cfg.decoder.name} takes latents on a grid, and encoder={cfg.encoder.name} keeps none; "
+            "use encoder=conv_spatial"
+        )
+    if "blocks" in cfg.encoder:
+        check_stages(cfg.encoder, "encoder")
+    if "blocks" in cfg.decoder:
+        check_stages(cfg.decoder, "decoder")
+    if "kernels" in cfg.encoder:
+        layers = len(cfg.encoder.filters) + bool(fact(cfg.encoder, "spatial_latent"))
+        with_layers(cfg.encoder, "encoder", layers)
+        grid = _sizes("encoder", cfg.encoder, image_shape[:2], ["conv"] * layers)[-1]
+    if "kernels" in cfg.decoder:
+        with_layers(cfg.decoder, "decoder", len(cfg.decoder.filters) + 1)
+        start = cfg.decoder.get("base", grid)
+        height, width = _sizes("decoder", cfg.decoder, start, cfg.decoder.kinds)[-1]
+        if [height, width] != list(image_shape[:2]):
+            source = f"decoder.base={list(start)}" if "base" in cfg.decoder else f"the encoder's {start[0]}x{start[1]}"
+            raise UsageError(
+                f"decoder={cfg.decoder.name} makes {height}x{width} images from {source}, and data={cfg.data.name} has "
+                f"{image_shape[0]}x{image_shape[1]}; change {'decoder.base, ' if 'base' in cfg.decoder else ''}"
+                "strides, kernels or paddings"
+            )
+
+
+def check_stages(option: Config, axis: str) -> None:
+    """A residual network has as many entries of `blocks` as of `filters`."""
+    entries = [*option.blocks, *option.filters]
+    if len(option.blocks) != len(option.filters) or not all(isinstance(n, int) and n >= 1 for n in entries):
+        raise UsageError(
+            f"{axis}.blocks={list(option.blocks)} and {axis}.filters={list(option.filters)} must be whole numbers of "
+            "at least 1, one of each a stage"
+        )
+
+
+def with_layers(option: Config, axis: str, layers: int) -> None:
+    """Every list of a convolutional option has one entry a layer."""
+    for key in ("kernels", "strides", "paddings", "kinds"):
+        if key not in option:
+            continue
+        if len(option[key]) != layers:
+            raise UsageError(
+                f"{axis}.{key}={list(option[key])} has {len(option[key])} entries for {layers} layers "
+                f"({axis}.filters={list(option.filters)})"
+            )
+        words = {"paddings": ("same", "valid"), "kinds": ("conv", "transposed")}.get(key)
+        for entry in option[key]:
+            if entry not in (words or range(1, 1000)):
+                raise UsageError(
+                    f"{axis}.{key}={list(option[key])} must be {' or '.join(words or ['whole numbers of at least 1'])}"
+                )
+
+
+def _sizes(axis: str, option: Config, start: Any, kinds: Any) -> list[tuple[int, int]]:
+    try:
+        return layer_sizes(start, option.kernels, option.strides, option.paddings, kinds)
+    except UsageError as error:
+        raise UsageError(f"{axis}={option.name}: {error}") from None

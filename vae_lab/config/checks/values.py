@@ -1,0 +1,222 @@
+"""Single settings: counts, numbers in range, words that are known."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from vae_lab.config.checks.facts import Config
+from vae_lab.errors import UsageError
+from vae_lab.evaluation.pictures import PICTURES
+
+SPLITS = ("train", "val", "test")
+MAY_BE_NULL = {
+    "training.early_stopping.patience",
+    "optimizer.clipnorm",
+    "optimizer.global_clipnorm",
+    "estimator.cycle_epochs",
+    "data.split_seed",
+}
+# Keras's names; anything else of Keras can be given as {class_name: ..., config: {...}}.
+ACTIVATIONS = (
+    "celu",
+    "elu",
+    "exponential",
+    "gelu",
+    "hard_sigmoid",
+    "leaky_relu",
+    "linear",
+    "mish",
+    "relu",
+    "relu6",
+    "selu",
+    "sigmoid",
+    "silu",
+    "softplus",
+    "softsign",
+    "tanh",
+)
+INITIALIZERS = (
+    "glorot_normal",
+    "glorot_uniform",
+    "he_normal",
+    "he_uniform",
+    "lecun_normal",
+    "lecun_uniform",
+    "ones",
+    "orthogonal",
+    "random_normal",
+    "random_uniform",
+    "truncated_normal",
+    "variance_scaling",
+    "zeros",
+)
+
+
+def check_counts(cfg: Config) -> None:
+    at_least: dict[str, int] = {
+        "latent_size": 1,
+        "estimator.samples": 1,
+        "estimator.groups": 1,
+        "prior.components": 1,
+        "prior.couplings": 1,
+        "posterior.steps": 1,
+        "posterior.context": 1,
+        "training.epochs": 0,
+        "training.batch_size": 1,
+        "evaluation.samples": 1,
+        "evaluation.importance_samples": 1,
+        "evaluation.images_every": 0,
+        "evaluation.latent_images": 0,
+        "evaluation.gradient_draws": 0,
+        "evaluation.seed": 0,
+        "data.validation_size": 0,
+        "data.split_seed": 0,
+        "training.early_stopping.patience": 0,
+        "training.early_stopping.start_from_epoch": 0,
+        "seed": 0,
+    }
+    for key, least in at_least.items():
+        for value in _set(cfg, key):
+            if value is None and key in MAY_BE_NULL:
+                continue
+            if not isinstance(value, int) or isinstance(value, bool) or value < least:
+                raise UsageError(f"{key}={_shown(value)} must be a whole number of at least {least}")
+    for key in ("seed", "data.split_seed", "evaluation.seed"):
+        for value in _set(cfg, key):
+            if value is not None and value >= 2**31:
+                raise UsageError(f"{key}={value} must be below 2^31")
+    for part in ("encoder", "decoder", "posterior", "prior"):
+        for hidden in _set(cfg, f"{part}.hidden"):
+            listed = isinstance(hidden, Sequence) and not isinstance(hidden, str)
+            if not listed or not all(isinstance(units, int) and units >= 1 for units in hidden):
+                raise UsageError(
+                    f"{part}.hidden={_shown(hidden)} must be a list of whole numbers of at least 1, such as [200,200]"
+                )
+
+
+def check_numbers(cfg: Config) -> None:
+    above_zero = (
+        "optimizer.learning_rate",
+        "optimizer.clipnorm",
+        "optimizer.global_clipnorm",
+        "posterior.scale_floor",
+        "prior.scale_floor",
+        "prior.loc_spread",
+        "likelihood.initial_scale",
+        "likelihood.scale_floor",
+        "estimator.cycle_epochs",
+    )
+    for key in above_zero:
+        for value in _set(cfg, key):
+            if value is None and key in MAY_BE_NULL:
+                continue
+            if not (isinstance(value, int | float) and 0 < value < math.inf):
+                raise UsageError(f"{key}={_shown(value)} must be a number above 0")
+    at_least_zero = ("estimator.beta", "estimator.warmup_epochs", "estimator.free_bits")
+    for key in (*at_least_zero, "training.early_stopping.min_delta", "training.checkpoint_seconds"):
+        for value in _set(cfg, key):
+            if not (isinstance(value, int | float) and 0 <= value < math.inf):
+                raise UsageError(f"{key}={_shown(value)} must be a number of at least 0")
+    for key in ("data.validation_fraction", "data.test_fraction"):
+        for value in _set(cfg, key):
+            if not (isinstance(value, int | float) and 0 <= value < 1):
+                raise UsageError(f"{key}={_shown(value)} must be a number from 0 to below 1")
+    if cfg.likelihood.get("scale") in ("shared", "per_pixel"):
+        if cfg.likelihood.initial_scale <= cfg.likelihood.scale_floor:
+            raise UsageError(
+                f"likelihood.initial_scale={cfg.likelihood.initial_scale} must be above "
+                f"likelihood.scale_floor={cfg.likelihood.scale_floor}, where a learned scale cannot go"
+            )
+    if cfg.optimizer.get("clipnorm") and cfg.optimizer.get("global_clipnorm"):
+        raise UsageError("optimizer.clipnorm and optimizer.global_clipnorm exclude each other; set one of them to null")
+    if (factors := cfg.schedule.get("factors")) is not None:
+        epochs = cfg.schedule.epochs
+        listed = all(isinstance(entry, Sequence) and not isinstance(entry, str) for entry in (epochs, factors))
+        if not (listed and all(isinstance(entry, int | float) for entry in [*epochs, *factors])):
+            raise UsageError("schedule.epochs and schedule.factors must be lists of numbers")
+        if len(factors) != len(epochs) + 1 or sorted(set(epochs)) != list(epochs):
+            raise UsageError(
+                f"schedule.epochs={_shown(epochs)} must rise, and schedule.factors={_shown(factors)} must have one more"
+            )
+    if (ends := cfg.posterior.get("raw_scale_range")) is not None:
+        listed = isinstance(ends, Sequence) and not isinstance(ends, str) and len(ends) == 2
+        if not (listed and all(isinstance(end, int | float) for end in ends) and ends[0] < ends[1]):
+            raise UsageError(f"posterior.raw_scale_range={_shown(ends)} must be two rising numbers, such as [-6,2]")
+
+
+def check_choices(cfg: Config) -> None:
+    choices: dict[str, tuple] = {
+        "training.loss_reduction": ("mean", "sum"),
+        "training.precision": ("float32", "mixed_bfloat16"),
+        "training.select": ("last", "best"),
+        "training.jit": ("auto", True, False),
+        "training.normalize_gradients": (True, False),
+        "posterior.scale_activation": ("softplus", "exp", "sqrt_exp"),
+        "prior.covariance": ("diag", "full"),
+        "prior.initialize": ("random", "training_images"),
+        "likelihood.scale": ("fixed", "shared", "per_pixel"),
+        "likelihood.loc_activation": ("linear", "sigmoid"),
+        "likelihood.output_bias": (None, "train_mean"),
+        "likelihood.allow_grey": (True, False),
+    }
+    for key, legal in choices.items():
+        group, leaf = key.split(".")
+        if leaf in cfg[group] and cfg[group][leaf] not in legal:
+            names = ", ".join("null" if choice is None else str(choice).lower() for choice in legal)
+            raise UsageError(f"{key}={cfg[group][leaf]} is not one of: {names}")
+
+
+def check_keras_names(cfg: Config) -> None:
+    for part in ("encoder", "decoder", "posterior", "prior"):
+        for key, names in (
+            ("activation", ACTIVATIONS),
+            ("initializer", INITIALIZERS),
+            ("output_initializer", INITIALIZERS),
+        ):
+            for value in _set(cfg, f"{part}.{key}"):
+                if not isinstance(value, Mapping) and value not in names:
+                    raise UsageError(
+                        f"{part}.{key}={_shown(value)} is not one of: {', '.join(names)}.\n"
+                        "Others of Keras can be given as {class_name: NAME, config: {...}}."
+                    )
+
+
+def check_words(cfg: Config) -> None:
+    if cfg.get("short") and not (cfg.study and cfg.study.get("short")):
+        raise UsageError("short=true needs an experiment that has a short form, `study.short`; leave short away")
+    splits = cfg.evaluation.splits
+    if not _is_list(splits) or not {"test"} <= set(splits) <= set(SPLITS):
+        raise UsageError(f"evaluation.splits={_shown(splits)} must be a list of train, val and test, with test in it")
+    scored = cfg.evaluation.log_likelihood_of
+    if not _is_list(scored) or not set(scored) <= set(splits):
+        raise UsageError(f"evaluation.log_likelihood_of={_shown(scored)} must be a list of {', '.join(splits)}")
+    if cfg.evaluation.gradient_draws == 1:
+        raise UsageError("evaluation.gradient_draws=1 has no variance; use 2 or more, or 0 for none")
+    wanted = cfg.evaluation.pictures
+    if not isinstance(wanted, bool) and wanted != "all" and not (_is_list(wanted) and set(wanted) <= set(PICTURES)):
+        raise UsageError(
+            f"evaluation.pictures={_shown(wanted)} must be true, false, all, or a list of: {', '.join(PICTURES)}"
+        )
+    if not cfg.tracking.experiment_name:
+        raise UsageError("tracking.experiment_name is empty; name an MLflow experiment")
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, Sequence) and not isinstance(value, str)
+
+
+def _shown(value: Any) -> str:
+    """A value as the command line writes it."""
+    if value is None:
+        return "null"
+    return str(list(value)) if _is_list(value) else str(value)
+
+
+def _set(cfg: Config, key: str) -> list[Any]:
+    """The value of a dotted key, as a list of one; of none where the configuration has no such key."""
+    node = cfg
+    for name in key.split("."):
+        if name not in node:
+            return []
+        node = node[name]
+    return [node]

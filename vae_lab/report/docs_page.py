@@ -1,0 +1,94 @@
+"""A study's results as a page of the documentation: what a reader needs to check it against their own run."""
+
+from pathlib import Path
+
+from vae_lab.report.files import verdicts_markdown
+from vae_lab.report.page import headline, interval, number, origin, p_text
+from vae_lab.report.report import Report
+from vae_lab.report.selection import COMMIT_TAG
+from vae_lab.report.table import markdown_table
+
+INDEX_BEGIN, INDEX_END = "<!-- pages -->\n", "<!-- end of pages -->\n"
+
+
+def results_markdown(report: Report) -> str:
+    """The results in Markdown: verdicts, table, differences, values by seed, where they are from."""
+    study = report.study
+    parts = [f"# {study.name}\n", f"{study.question or ''}\n", f"    {study.command}\n", f"{headline(report)}\n"]
+    if report.verdicts:
+        parts.append(verdicts_markdown(report))
+    parts += ["## Results\n", report.table.markdown()]
+    parts.append("Mean ± standard error over seeds; nats per image, bits_per_dim in bits.\n")
+    if report.comparisons:
+        parts += [f"## Differences from {report.reference}: {study.metric}\n", differences_markdown(report)]
+        parts.append(
+            "Paired by seed, 95% interval and p by Student's t, corrected over the arms by Holm. Over images: 95% "
+            "bootstrap interval for these trained models.\n"
+        )
+    parts += [f"## By seed: {study.metric}\n", seeds_markdown(report)]
+    parts += ["## Where it is from\n", "".join(f"- {name}: {text}\n" for name, text in origin(report))]
+    if commits := sorted({run.tags.get(COMMIT_TAG, "")[:12] for run in report.runs.all} - {""}):
+        parts.append(f"Commits of the runs: {', '.join(commits)}.\n")
+    parts += [f"Note: {note}.\n" for note in report.runs.notes]
+    if report.runs.aside:
+        parts += ["## Not in the numbers\n", aside_markdown(report)]
+    return "\n".join(parts)
+
+
+def write_results(report: Report, folder: Path) -> Path:
+    """Writes the study's page into a folder, and the table of all pages there into its README.md; returns the page."""
+    folder.mkdir(parents=True, exist_ok=True)
+    page = folder / f"{report.study.name}.md"
+    page.write_text(results_markdown(report), encoding="utf-8")
+    index = folder / "README.md"
+    before, begin, rest = (index.read_text(encoding="utf-8") if index.exists() else "").partition(INDEX_BEGIN)
+    after = rest.partition(INDEX_END)[2]
+    index.write_text(f"{before}{begin or INDEX_BEGIN}{index_markdown(folder)}{INDEX_END}{after}", encoding="utf-8")
+    return page
+
+
+def index_markdown(folder: Path) -> str:
+    """The pages of a folder: name, question and outcome of each, as its first lines have them."""
+    rows = []
+    for page in sorted(folder.glob("*.md")):
+        if page.name != "README.md":
+            _, question, _, outcome, *_ = page.read_text(encoding="utf-8").split("\n\n")
+            rows.append([f"[{page.stem}]({page.name})", question.strip(), outcome.strip()])
+    return markdown_table(["study", "question", "outcome"], rows, left=3)
+
+
+def differences_markdown(report: Report) -> str:
+    """The comparisons, or why there is none."""
+    rows = []
+    for one in report.comparisons:
+        if one.refused or one.over_seeds is None:
+            rows.append([one.arm, one.refused or "", "", "", ""])
+            continue
+        seeds, images = one.over_seeds, one.over_images
+        row = [one.arm, number(seeds.mean, True), interval(seeds.low, seeds.high, True), p_text(one.seeds_holm)]
+        rows.append([*row, interval(images.low, images.high, True) if images else "–"])
+    return markdown_table(["arm", "difference", "95% over seeds", "p, Holm", "95% over images"], rows)
+
+
+def seeds_markdown(report: Report) -> str:
+    """The study's metric of each arm and seed."""
+    seeds = sorted({seed for runs in report.runs.counted.values() for seed in runs})
+    rows = [
+        [
+            arm,
+            *(
+                f"{runs[seed].metrics[report.study.metric]:.4f}"
+                if seed in runs and report.study.metric in runs[seed].metrics
+                else ""
+                for seed in seeds
+            ),
+        ]
+        for arm, runs in report.runs.counted.items()
+    ]
+    return markdown_table(["arm", *(f"seed {seed}" for seed in seeds)], rows)
+
+
+def aside_markdown(report: Report) -> str:
+    """Runs and jobs that do not count, and why."""
+    rows = [[one.arm, "" if one.seed is None else str(one.seed), one.state, one.why] for one in report.runs.aside]
+    return markdown_table(["arm", "seed", "state", "why"], rows)

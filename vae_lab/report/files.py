@@ -1,0 +1,114 @@
+"""A report's files: the page, the tables, the list of runs."""
+
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from vae_lab.report.page import number, page
+from vae_lab.report.report import Report
+from vae_lab.report.selection import COMMIT_TAG, started
+from vae_lab.report.table import csv_table, markdown_table
+from vae_lab.tracking.artifacts import log_folder
+from vae_lab.tracking.records import RunRecord
+
+PAGE = "page.html"
+FINAL = ("test/", "train/", "perf/")
+
+
+def files(report: Report) -> dict[str, str]:
+    """The texts of a report's files, by name."""
+    return {
+        "table.md": report.table.markdown(),
+        "table.csv": report.table.csv(),
+        "table.tex": report.table.latex(),
+        "differences.csv": differences_csv(report),
+        "verdicts.md": verdicts_markdown(report),
+        "runs.csv": runs_csv(report),
+        PAGE: page(report),
+    }
+
+
+def write_files(texts: Mapping[str, str], folder: Path) -> Path:
+    """Writes a report's files into a folder and returns the page's path."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in texts.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    return folder / PAGE
+
+
+def publish(report: Report, folder: Path) -> Path:
+    """Writes a report's files, also to the newest parent run as its folder report/; returns the page's path."""
+    texts = files(report)
+    if report.runs.sweeps:
+        with tempfile.TemporaryDirectory() as temporary:
+            write_files(texts, Path(temporary))
+            log_folder(report.store, report.runs.sweeps[-1].run_id, Path(temporary), "report")
+    return write_files(texts, folder)
+
+
+def verdicts_markdown(report: Report) -> str:
+    """The claims and what came of them, in Markdown."""
+    header = ["claim", "metric", "expected", "found", "verdict", "source"]
+    return markdown_table(
+        header,
+        [
+            [
+                verdict.claim.subject,
+                verdict.claim.metric,
+                verdict.claim.stated,
+                number(verdict.got.mean, len(verdict.claim.arms) > 1) if verdict.got else "",
+                verdict.says() + (f": {verdict.why}" if verdict.why else ""),
+                f"{verdict.claim.source} ({verdict.claim.mark})",
+            ]
+            for verdict in report.verdicts
+        ],
+    )
+
+
+def differences_csv(report: Report) -> str:
+    """The comparisons at full precision."""
+    parts = ["count", "mean", "standard error", "95% low", "95% high", "p", "p Holm"]
+    header = ["arm", "reference", "metric", "refused", "seeds", "seeds needed"]
+    header += [f"{over} {part}" for over in ("seeds", "images") for part in parts]
+    rows = []
+    for one in report.comparisons:
+        row: list[Any] = [one.arm, one.reference, report.study.metric, one.refused or ""]
+        row += [" ".join(map(str, one.seeds)), one.needed or ""]
+        for difference, corrected in ((one.over_seeds, one.seeds_holm), (one.over_images, one.images_holm)):
+            row += [*difference, corrected] if difference else [""] * len(parts)
+        rows.append(row)
+    return csv_table(header, rows)
+
+
+def runs_csv(report: Report) -> str:
+    """Every run of the study, counted or not, a line each."""
+    entries: list[tuple[str, int | None, RunRecord | None, str, str]] = [
+        (arm, seed, run, "counted", "") for arm, runs in report.runs.counted.items() for seed, run in runs.items()
+    ]
+    entries += [(one.arm, one.seed, one.run, one.state, one.why) for one in report.runs.aside]
+    keys = sorted({key for *_, run, _, _ in entries if run for key in run.metrics if key.startswith(FINAL)})
+    header = [
+        "arm",
+        "seed",
+        "state",
+        "why",
+        "run",
+        "name",
+        "started",
+        "seconds",
+        "commit",
+        "dirty",
+        "training",
+        "group",
+    ]
+    rows = []
+    for arm, seed, run, state, why in entries:
+        row: list[Any] = [arm, "" if seed is None else seed, state, why]
+        if run is not None:
+            tags = run.tags
+            row += [run.run_id, run.name, started(run), run.seconds, tags.get(COMMIT_TAG), tags.get("git.dirty")]
+            row += [tags.get("vae_lab.training"), tags.get("vae_lab.group")]
+            row += [run.metrics.get(key, "") for key in keys]
+        rows.append(row)
+    return csv_table([*header, *keys], rows)

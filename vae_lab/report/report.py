@@ -1,0 +1,108 @@
+"""All that a report says of a study, read from the store once."""
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from vae_lab.errors import UsageError
+from vae_lab.report.comparison import Comparison, compare_all
+from vae_lab.report.evidence import Curve, curves_of, per_image_values, settings_by_arm, sheets_of
+from vae_lab.report.selection import StudyRuns, find_runs
+from vae_lab.report.table import METRICS, Table, row_of, table_of_rows
+from vae_lab.report.verdicts import Verdict, judge
+from vae_lab.study.study import Study
+from vae_lab.tracking.store import Store
+
+MORE_METRICS = (
+    "test/bits_per_dim",
+    "test/active_units",
+    "train/elbo",
+    "gradient/encoder/variance",
+    "gradient/decoder/variance",
+    "perf/training_seconds",
+)
+
+
+@dataclass(frozen=True)
+class Report:
+    """A study's results.
+
+    Attributes:
+      study, runs: what was planned, and what is there.
+      table: all arms.
+      reference: the arm that the others are compared with.
+      comparisons: the other arms minus the reference, by the study's metric.
+      verdicts: one a claim.
+      curves: by metric, by arm.
+      sheets: by kind of picture, by arm: seed, epoch and PNG.
+      settings: parameters in which the arms differ: by name, a value an arm.
+    """
+
+    store: Store
+    study: Study
+    runs: StudyRuns
+    table: Table
+    reference: str
+    comparisons: list[Comparison]
+    verdicts: list[Verdict]
+    curves: dict[str, dict[str, Curve]]
+    sheets: dict[str, dict[str, tuple[int, int, bytes]]]
+    settings: dict[str, list[str]]
+
+    @property
+    def short_table(self) -> Table:
+        """The table's columns that fit a screen."""
+        return self.table.only([self.study.metric, *METRICS])
+
+    @property
+    def judged(self) -> list[Verdict]:
+        """The verdicts on claims that a result can miss."""
+        return [verdict for verdict in self.verdicts if verdict.claim.judged]
+
+    @property
+    def finished(self) -> int:
+        """How many planned jobs have a finished run."""
+        return sum(seed in self.runs.counted[arm] for arm, seed in self.study.planned)
+
+
+def gather(store: Store, study: Study, sweep: str | None = None, reference: str | None = None) -> Report:
+    """Reads a study's runs and works its results out.
+
+    Args:
+      store: where the runs are.
+      study: what was planned.
+      sweep: id of the parent run to report; None for all sweeps of the experiment.
+      reference: the arm to compare with; None for the first.
+
+    Raises:
+      UsageError: when the study has no such arm.
+    """
+    if reference is not None and reference not in study.arms:
+        raise UsageError(f"reference={reference} is not an arm; there are {', '.join(study.arms)}")
+    reference = reference or next(iter(study.arms))
+    runs = find_runs(store, study, sweep)
+    planned: dict[str, set[int]] = {arm: set() for arm in study.arms}
+    for arm, seed in study.planned:
+        planned[arm].add(seed)
+    metrics = tuple(dict.fromkeys([study.metric, *METRICS, *MORE_METRICS]))
+    rows = [
+        row_of(arm, [by_seed[seed] for seed in sorted(by_seed)], len(planned[arm] | set(by_seed)), metrics)
+        for arm, by_seed in runs.counted.items()
+    ]
+    with tempfile.TemporaryDirectory() as folder:
+        fetched = Path(folder)
+        values = per_image_values(store, study.metric, fetched)
+        comparisons = compare_all(runs.counted, reference, study.metric, values)
+        sheets = sheets_of(store, runs, fetched)
+    return Report(
+        store=store,
+        study=study,
+        runs=runs,
+        table=table_of_rows(rows, metrics),
+        reference=reference,
+        comparisons=comparisons,
+        verdicts=[judge(claim, runs.counted, planned) for claim in study.expected],
+        curves=curves_of(store, study.metric, runs),
+        sheets=sheets,
+        settings=settings_by_arm(runs),
+    )

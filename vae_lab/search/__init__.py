@@ -1,0 +1,1 @@
+"""Searches by Optuna: the only package that imports it."""

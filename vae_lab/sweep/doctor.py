@@ -1,0 +1,45 @@
+"""Runs that say RUNNING and are dead."""
+
+from pathlib import Path
+
+from vae_lab.run.lock import Claim, Claimed
+from vae_lab.tracking.records import RunRecord, children, close_run, read_run, running
+from vae_lab.tracking.store import Store
+from vae_lab.tracking.tracked_run import is_alive_here, is_worked_on
+
+# A worker that is being killed keeps its claim for a moment.
+SECONDS_TO_DIE = 3.0
+
+
+def close_dead_runs(store: Store, claims: Path, parent: str | None = None) -> list[RunRecord]:
+    """Marks as KILLED each RUNNING run that nobody works on, and returns those; all of them, or a sweep's.
+
+    A job's claim is free once its process is dead. Of other machines, whose claims this one may not see, the heartbeat
+    tells.
+    """
+    dead = []
+    for record in running(store, parent):
+        if record.tags.get("vae_lab.kind") == "sweep":
+            alive = is_alive_here(record.tags)
+            if alive or (alive is None and any(job.status == "RUNNING" for job in children(store, record.run_id))):
+                continue
+            closed = close_if_running(store, record)
+        elif is_worked_on(record.tags):
+            continue
+        else:
+            try:
+                with Claim(claims, record.tags["vae_lab.evaluation"], SECONDS_TO_DIE):
+                    closed = close_if_running(store, record)
+            except Claimed:
+                continue
+        if closed:
+            dead.append(record)
+    return dead
+
+
+def close_if_running(store: Store, record: RunRecord) -> bool:
+    """Marks a run as KILLED unless it has ended since it was listed."""
+    if read_run(store, record.run_id).status != "RUNNING":
+        return False
+    close_run(store, record.run_id, "KILLED")
+    return True
