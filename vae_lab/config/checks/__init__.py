@@ -10,11 +10,13 @@ from pathlib import Path
 from vae_lab.config.checks.facts import Config
 from vae_lab.config.checks.pairs import (
     check_densities,
+    check_gradient,
     check_kl,
     check_latent,
     check_objective,
     check_pixels,
     check_real_values,
+    check_support,
 )
 from vae_lab.config.checks.sizes import check_rows, check_sizes, check_validation
 from vae_lab.config.checks.values import check_choices, check_counts, check_keras_names, check_numbers, check_words
@@ -52,6 +54,8 @@ def check_files(cfg: Config) -> None:
 ACROSS_AXES: tuple[Callable[[Config], None], ...] = (
     check_real_values,
     check_pixels,
+    check_support,
+    check_gradient,
     check_kl,
     check_objective,
     check_densities,

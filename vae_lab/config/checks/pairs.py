@@ -68,6 +68,28 @@ def check_kl(cfg: Config) -> None:
         )
 
 
+def check_support(cfg: Config) -> None:
+    """A prior's density must be of the same space as the posterior's: `support` is reals unless it is stated.
+
+    A prior that is made of posteriors states `posterior`.
+    """
+    over, of_prior = fact(cfg.posterior, "support", "reals"), fact(cfg.prior, "support", "reals")
+    if of_prior not in (over, "posterior"):
+        raise UsageError(
+            f"posterior={cfg.posterior.name} is over {over} and prior={cfg.prior.name} over {of_prior}: there is no KL "
+            f"between them; use a prior or a posterior of the other's space"
+        )
+
+
+def check_gradient(cfg: Config) -> None:
+    """An estimator that differentiates through the draw needs a posterior whose draws are differentiable."""
+    if fact(cfg.estimator, "needs_reparameterized", True) and not fact(cfg.posterior, "reparameterized", True):
+        raise UsageError(
+            f"estimator={cfg.estimator.name} differentiates through the draw of z, and draws from "
+            f"posterior={cfg.posterior.name} are not differentiable; use an estimator of the score function"
+        )
+
+
 def check_objective(cfg: Config) -> None:
     plain = {"beta": 1, "warmup_epochs": 0, "cycle_epochs": None, "free_bits": 0}
     for key, value in plain.items():
