@@ -12,7 +12,7 @@ from pathlib import Path
 
 from benchmarks import evaluation, jobs, report_time, startup, training
 from benchmarks.specification import MODELS, QUICK
-from vae_lab.tracking.environment import provenance
+from vae_lab.tracking.environment import environment
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "benchmarks.md"
 ROUNDS = 5
@@ -69,7 +69,7 @@ of TensorFlow and MLflow it imports. The plan looks into an MLflow store that is
 
 def machine() -> str:
     """The machine's kind, the versions and the date, as Markdown."""
-    tags = provenance()
+    tags = environment()
     found = []
     for package in PACKAGES:
         try:

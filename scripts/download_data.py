@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from vae_lab.config import compose
+from vae_lab.console.command import Words, command
 from vae_lab.data.dataset import load
 from vae_lab.errors import UsageError
-
-USAGE = __doc__
 
 
 def downloadable() -> dict[str, Any]:
@@ -50,26 +49,22 @@ def get(name: str, module: Any, folder: Path) -> str:
     return f"{name}: {'there already' if present else 'downloaded'}, {rows} rows, {dataset.source}"
 
 
-def main(arguments: list[str]) -> int:
-    """Returns 2 when something cannot be had."""
-    names = [argument for argument in arguments if "=" not in argument]
-    given = dict(argument.partition("=")[::2] for argument in arguments if "=" in argument)
-    if not names or set(given) - {"dir"} or any(name.startswith("-") for name in names):
-        print(USAGE)
+def download(words: Words) -> int:
+    """Downloads what is not there."""
+    if not words.names:
+        print(__doc__, file=sys.stderr)
         return 2
-    try:
-        known = downloadable()
-        for name in names:
-            if name not in known:
-                raise UsageError(f"{name} is not one of: {', '.join(known)}")
-        folder = folder_of(given.get("dir"))
-        for name in names:
-            print(get(name, known[name], folder))
-    except UsageError as error:
-        print(error, file=sys.stderr)
-        return 2
+    known = downloadable()
+    for name in words.names:
+        if name not in known:
+            raise UsageError(f"{name} is not one of: {', '.join(known)}")
+    folder = folder_of(words.given.get("dir"))
+    for name in words.names:
+        print(get(name, known[name], folder))
     return 0
 
+
+main = command(download, __doc__, ("dir",), names=True)
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))

@@ -6,53 +6,51 @@ python scripts/report.py experiment=quickstart out=folder export=study.zip track
 
 Prints table, differences and verdicts; writes page.html, tables and runs.csv to out (outputs/reports/NAME by default)
 and copies them to the newest parent run as the artifact folder report/. export= writes a folder or zip that can be read
-without the database.
+without the database. Of an experiment, runs count that are of its file as it is now, by the present code and data.
 """
 
 import sys
 from pathlib import Path
 
-from vae_lab.errors import UsageError
+from vae_lab.console.command import Words, command
 
-USAGE = __doc__
-KEYS = {"experiment", "sweep", "tracking.uri", "out", "export", "reference"}
-
-
-def main(arguments: list[str]) -> int:
-    """Reports; returns 2 for a usage error."""
-    given = dict(argument.partition("=")[::2] for argument in arguments)
-    if set(given) - KEYS or "" in given.values() or ("experiment" in given) == ("sweep" in given):
-        print(USAGE, file=sys.stderr)
-        return 2
-    try:
-        report(given)
-    except UsageError as error:
-        print(error, file=sys.stderr)
-        return 2
-    return 0
+PLACES = ("tracking.uri", "tracking.experiment_name", "data.path")
 
 
-def report(given: dict[str, str]) -> None:
+def report(words: Words) -> int:
     """Reads, prints, writes, and logs to the newest parent run."""
-    from vae_lab.config.compose import default_tracking_uri, home
+    given = words.given
+    if ("experiment" in given) == ("sweep" in given):
+        print(__doc__, file=sys.stderr)
+        return 2
+    from vae_lab.config.compose import compose_unchecked, home
     from vae_lab.report.export import export
     from vae_lab.report.files import publish
+    from vae_lab.report.planned import study_of_sweep
     from vae_lab.report.report import gather
     from vae_lab.report.screen import show_report
-    from vae_lab.study.experiments import read_experiment, study_of_sweep
+    from vae_lab.study.experiments import read_experiment
     from vae_lab.tracking.store import open_store
 
     experiment, sweep = given.get("experiment"), given.get("sweep")
-    study = read_experiment(experiment).study if experiment else None
-    store = open_store(given.get("tracking.uri", default_tracking_uri()))
-    study = study or study_of_sweep(store, sweep or "")
+    places = [f"{key}={given[key]}" for key in PLACES if key in given]
+    tracking = compose_unchecked(*(place for place in places if place.startswith("tracking"))).tracking
+    if experiment:
+        study = read_experiment(experiment, places).study
+        store = open_store(tracking.uri, tracking.experiment_name, existing=True)
+    else:
+        store = open_store(tracking.uri)
+        study = study_of_sweep(store, sweep or "")
     found = gather(store, study, sweep, given.get("reference"))
     show_report(found)
     folder = Path(given.get("out", Path(home()) / "outputs" / "reports" / (experiment or sweep or "")))
     print(f"page: {publish(found, folder)}")
     if "export" in given:
         print(f"export: {export(found, Path(given['export']))}")
+    return 0
 
+
+main = command(report, __doc__, ("experiment", "sweep", "out", "export", "reference", *PLACES))
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))

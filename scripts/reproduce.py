@@ -15,34 +15,24 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from vae_lab.console.command import Words, command
 from vae_lab.errors import UsageError
 
-USAGE = __doc__
 SCRIPTS = Path(__file__).resolve().parent
-OPTIONS = {"--list", "--write"}
 
 
-def main(arguments: list[str]) -> int:
+def reproduce_or_list(words: Words) -> int:
     """Lists or reproduces."""
     from vae_lab.study.identity import PLACES
 
-    options = {word for word in arguments if word.startswith("--")}
-    settings = [word for word in arguments if "=" in word and word not in options]
-    names = [word for word in arguments if word not in options and word not in settings]
-    listing = options == {"--list"}
-    if options - OPTIONS or len(names) != (0 if listing else 1) or (listing and "--write" in options):
-        print(USAGE, file=sys.stderr)
+    settings = [f"{key}={value}" for key, value in words.given.items()]
+    listing = words.flags == {"--list"}
+    if len(words.names) != (0 if listing else 1) or (listing and "--write" in words.flags):
+        print(__doc__, file=sys.stderr)
         return 2
     if other := [word for word in settings if not word.startswith(PLACES)]:
-        print(
-            f"{other[0]} would make it another experiment; use scripts/train.py and report.py sweep=", file=sys.stderr
-        )
-        return 2
-    try:
-        return list_experiments(settings) if listing else reproduce(names[0], settings, "--write" in options)
-    except UsageError as error:
-        print(error, file=sys.stderr)
-        return 2
+        raise UsageError(f"{other[0]} would make it another experiment; use scripts/train.py and report.py sweep=")
+    return list_experiments(settings) if listing else reproduce(words.names[0], settings, "--write" in words.flags)
 
 
 def places(settings: list[str]) -> Any:
@@ -52,27 +42,30 @@ def places(settings: list[str]) -> Any:
     return compose_unchecked(*(word for word in settings if word.startswith(("tracking.", "paths."))))
 
 
-def opened(uri: str) -> Any:
-    """The store, or None where there is no database yet."""
-    from vae_lab.tracking.store import database_path, open_store
-
-    path = database_path(uri)
-    return None if path is not None and not path.is_file() else open_store(uri)
+def own_data(settings: list[str]) -> list[str]:
+    """The settings that an experiment's jobs need to be known by."""
+    return [word for word in settings if word.startswith("data.path=")]
 
 
 def list_experiments(settings: list[str]) -> int:
     """Prints a line for each experiment."""
     from vae_lab.console.terminal import show_lines
-    from vae_lab.report.selection import find_runs
+    from vae_lab.study.code import Sources
     from vae_lab.study.experiments import experiment_names, read_experiment
+    from vae_lab.tracking.records import newest_of
+    from vae_lab.tracking.store import look_into
 
-    store, lines = opened(places(settings).tracking.uri), []
-    for name in experiment_names():
-        one = read_experiment(name)
-        counted = find_runs(store, one.study).counted if store is not None else {}
-        finished = sum(seed in counted.get(arm, {}) for arm, seed in one.study.planned)
-        progress = f"{finished} of {len(one.study.planned)}"
-        lines.append([name, one.study.question or "", one.cost or "not stated", progress])
+    tracking = places(settings).tracking
+    store, sources = look_into(tracking.uri, tracking.experiment_name), Sources()
+    found = [read_experiment(name, own_data(settings), sources) for name in experiment_names()]
+    identities = {job.evaluation for one in found for job in one.study.jobs}
+    there = newest_of(store, identities) if store is not None else {}
+    done = {identity for identity, run in there.items() if run is not None and run.status == "FINISHED"}
+    lines = []
+    for one in found:
+        finished = sum(job.evaluation in done for job in one.study.jobs)
+        progress = f"{finished} of {len(one.study.jobs)}"
+        lines.append([one.name, one.study.question or "", one.cost or "not stated", progress])
     show_lines("experiments", ["name", "question", "cost on two cores", "jobs finished"], lines, left=3)
     return 0
 
@@ -83,13 +76,15 @@ def reproduce(name: str, settings: list[str], write: bool) -> int:
     from vae_lab.report.report import gather
     from vae_lab.report.screen import show_report
     from vae_lab.study.experiments import read_experiment
+    from vae_lab.tracking.store import database_path, open_store
 
-    study, there = read_experiment(name).study, places(settings)
-    command = [sys.executable, str(SCRIPTS / "train.py"), f"experiment={name}", *settings]
-    code = subprocess.run(command, check=False).returncode
-    store = opened(there.tracking.uri) if code in (0, 1) else None
-    if store is None:
+    study, there = read_experiment(name, own_data(settings)).study, places(settings)
+    training = [sys.executable, str(SCRIPTS / "train.py"), f"experiment={name}", *settings]
+    code = subprocess.run(training, check=False).returncode
+    path = database_path(there.tracking.uri)
+    if code not in (0, 1) or (path is not None and not path.is_file()):
         return code
+    store = open_store(there.tracking.uri, there.tracking.experiment_name, existing=True)
     found = gather(store, study)
     print(f"\npage: {publish(found, Path(there.paths.outputs) / 'reports' / name)}")
     show_report(found)
@@ -102,8 +97,10 @@ def reproduce(name: str, settings: list[str], write: bool) -> int:
 
 def exit_code(found: Any) -> int:
     """0 where all planned jobs have run and no judged row speaks against the study."""
-    return 0 if found.finished == len(found.study.planned) and all(row.holds for row in found.verdicts) else 1
+    return 0 if found.finished == len(found.study.jobs) and all(row.holds for row in found.verdicts) else 1
 
+
+main = command(reproduce_or_list, __doc__, keys=None, flags=("--list", "--write"), names=True)
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))

@@ -15,7 +15,8 @@ from hydra.core.hydra_config import HydraConfig
 from vae_lab.config.compose import CONF, home
 from vae_lab.errors import UsageError
 from vae_lab.run.job import run_job
-from vae_lab.run.lock import Claimed
+from vae_lab.run.lock import Locked
+from vae_lab.search.pruning import reporting
 
 
 @hydra.main(config_path=str(CONF), config_name="train", version_base="1.3")
@@ -23,7 +24,7 @@ def main(cfg):
     job = HydraConfig.get()
     sweeping = job.mode == hydra.types.RunMode.MULTIRUN
     try:
-        return run_job(cfg, list(job.overrides.task), dict(job.runtime.choices))
+        return run_job(cfg, list(job.overrides.task), dict(job.runtime.choices), reporting)
     except KeyboardInterrupt:
         if sweeping:
             raise
@@ -33,7 +34,7 @@ def main(cfg):
             raise
         print(error, file=sys.stderr)
         sys.exit(2)
-    except Claimed as error:
+    except Locked as error:
         if sweeping:
             raise
         print(f"{error}; its result will be in MLflow", file=sys.stderr)

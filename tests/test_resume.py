@@ -16,7 +16,7 @@ from vae_lab.config.compose import compose, plain
 from vae_lab.run.checkpoint import KEPT, Checkpoints
 from vae_lab.run.interrupts import Interrupts
 from vae_lab.run.job import Skipped, attempts, job_tags, run_job, unfinished
-from vae_lab.run.lock import Claim, Claimed
+from vae_lab.run.lock import Lock, Locked
 from vae_lab.run.run import load_run, run, store_of
 from vae_lab.study.identity import hashes_of
 from vae_lab.sweep.doctor import close_dead_runs, close_if_running
@@ -216,19 +216,19 @@ def test_a_kill_after_the_evaluation_sends_the_same_rows_once(own_home, monkeypa
 
 def test_a_claim_is_one_process_and_ends_with_it(tmp_path):
     code = (
-        "import sys, time\nfrom pathlib import Path\nfrom vae_lab.run.lock import Claim\n"
-        f"with Claim(Path({str(tmp_path)!r}), 'job'):\n    print('taken', flush=True)\n    time.sleep(60)"
+        "import sys, time\nfrom pathlib import Path\nfrom vae_lab.run.lock import Lock\n"
+        f"with Lock(Path({str(tmp_path)!r}), 'job'):\n    print('taken', flush=True)\n    time.sleep(60)"
     )
     other = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
     assert other.stdout.readline() == "taken\n"
-    with pytest.raises(Claimed), Claim(tmp_path, "job"):
+    with pytest.raises(Locked), Lock(tmp_path, "job"):
         pass
-    with Claim(tmp_path, "another job"):
+    with Lock(tmp_path, "another job"):
         pass
     other.kill()
     other.wait()
     other.stdout.close()
-    with Claim(tmp_path, "job"):
+    with Lock(tmp_path, "job"):
         pass
 
 
@@ -273,7 +273,7 @@ def test_dead_runs_are_closed_and_living_ones_are_not(own_home, tmp_path):
     elsewhere.tag({"vae_lab.host": "another machine"})
     gone = TrackedRun(store, "gone", {"vae_lab.kind": "sweep"})
     gone.tag({"vae_lab.process": "999999999"})
-    with Claim(tmp_path, "alive"):
+    with Lock(tmp_path, "alive"):
         # A lock is its process's: another one has to look.
         code = (
             "import sys\nfrom pathlib import Path\nfrom vae_lab.sweep.doctor import close_dead_runs\n"
@@ -330,7 +330,7 @@ def test_which_run_a_job_goes_on_with():
         return SimpleNamespace(run_id=status, status=status, tags={f"vae_lab.{key}": tags[key] for key in tags})
 
     now, far = int(time.time()), {"host": "another machine"}
-    with pytest.raises(Claimed, match="another machine"):
+    with pytest.raises(Locked, match="another machine"):
         unfinished([of("RUNNING", **far, heartbeat=str(now))], True)
     silent, here = of("RUNNING", **far, heartbeat=str(now - 3700)), of("RUNNING", host=socket.gethostname())
     for cut_off in (silent, here, of("KILLED")):

@@ -1,7 +1,7 @@
 """What a pixel becomes before the model sees it.
 
-Stored pixels are the integers 0 .. levels - 1; the model sees floats in [0, 1]. Pixels that are such floats already
-are stored as they are and said to have 2 levels: their intensity is then themselves.
+Stored pixels are the integers 0 .. levels - 1, and the model sees floats in [0, 1]; or they have no levels and are real
+values, which the model sees as they are.
 """
 
 import tensorflow as tf
@@ -13,8 +13,9 @@ FIXED_SEED = 0
 
 
 def intensities(pixels, levels):
-    """Integers 0 .. levels - 1 -> float32 in [0, 1]."""
-    return tf.cast(pixels, tf.float32) / (levels - 1)
+    """Integers 0 .. levels - 1 -> float32 in [0, 1]; real values (levels None) -> themselves."""
+    pixels = tf.cast(pixels, tf.float32)
+    return pixels if levels is None else pixels / (levels - 1)
 
 
 def draw_once(pixels, levels, split):
@@ -42,7 +43,7 @@ class Threshold(NoBinarization):
     """1 where the intensity is above 0.5."""
 
     def fix(self, pixels, levels, split):
-        return (pixels > (levels - 1) / 2).astype("uint8"), 2
+        return (pixels > (0.5 if levels is None else (levels - 1) / 2)).astype("uint8"), 2
 
 
 class Static(NoBinarization):
@@ -72,7 +73,7 @@ class Dequantized(NoBinarization):
 
     def fix(self, pixels, levels, split):
         noise = tf.random.stateless_uniform(pixels.shape, seed_for(FIXED_SEED, f"dequantize {split}"))
-        return ((tf.cast(pixels, tf.float32) + noise) / levels).numpy(), 2
+        return ((tf.cast(pixels, tf.float32) + noise) / levels).numpy(), None
 
     def visit(self, pixels, levels, seed):
         pixels = tf.cast(pixels, tf.float32)

@@ -4,16 +4,11 @@ import logging
 import time
 from typing import Any
 
+from vae_lab.report.format import clock
+
 log = logging.getLogger("vae_lab")
 
 SECONDS_BETWEEN_LINES = 5.0
-
-
-def duration(seconds: float) -> str:
-    """Seconds as m:ss or h:mm:ss."""
-    minutes, seconds = divmod(round(max(0.0, seconds)), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
 
 
 class Progress:
@@ -35,9 +30,9 @@ class Progress:
         self.printed = self.began
         self.first: tuple[float, float] | None = None  # time and epoch of the first report: compilation is over
 
-    def starts(self, again: bool) -> None:
-        """Says that the job begins, or goes on where it was cut off."""
-        log.info("%s  %s", self.head, "goes on" if again else "starts")
+    def starts(self, again: bool, why: str | None = None) -> None:
+        """Says that the job begins, or goes on where it was cut off; and `why`, where something like it is done."""
+        log.info("%s  %s%s", self.head, "goes on" if again else "starts", f"  ({why})" if why else "")
 
     def done_before(self, metrics: dict[str, float]) -> None:
         """Says that nothing is left to do."""
@@ -59,10 +54,10 @@ class Progress:
         elbo = f"val elbo {metrics['val/elbo']:.2f}" if "val/elbo" in metrics else f"elbo {running_elbo:.2f}"
         text = f"{self.head}  epoch {epoch:.1f}/{self.epochs}  {elbo}"
         if epoch > first_epoch:
-            text += f"  left {duration((self.epochs - epoch) * (now - began) / (epoch - first_epoch))}"
+            text += f"  left {clock((self.epochs - epoch) * (now - began) / (epoch - first_epoch))}"
         if self.total > 1 and self.sweep_started is not None and (done := self.number + epoch / self.epochs) > 0.5:
             spent = time.time() - self.sweep_started
-            text += f" (sweep {duration(spent * (self.total - done) / done)})"
+            text += f" (sweep {clock(spent * (self.total - done) / done)})"
         return text
 
     def finished(self, metrics: dict[str, float]) -> None:
@@ -70,7 +65,7 @@ class Progress:
         log.info(
             "%s  done in %s  test elbo %.2f%s",
             self.head,
-            duration(time.monotonic() - self.began),
+            clock(time.monotonic() - self.began),
             metrics["test/elbo"],
             f"  log-likelihood {metrics['test/log_likelihood']:.2f}" if "test/log_likelihood" in metrics else "",
         )

@@ -9,16 +9,16 @@ from typing import Any
 from rich.console import Group
 from rich.table import Table as ScreenTable
 
-from vae_lab.console.progress import duration
 from vae_lab.errors import UsageError
-from vae_lab.tracking.records import RunRecord, fetch_artifact, read_run, run_of, runs_tagged
+from vae_lab.report.format import clock
+from vae_lab.tracking.records import RunRecord, fetch_artifact, newest_of, read_run, runs_tagged
 from vae_lab.tracking.store import Store
 
 KINDS = ("done", "running", "failed", "killed", "left")
 
 
 @dataclass(frozen=True)
-class Standing:
+class SweepStanding:
     """A sweep's run, and of each job of its plan what it has come to."""
 
     sweep: RunRecord
@@ -62,7 +62,7 @@ def newest_sweep(store: Store) -> str:
     return sweeps[-1].run_id
 
 
-def standing(store: Store, sweep: str) -> Standing:
+def standing(store: Store, sweep: str) -> SweepStanding:
     """Reads where a sweep stands.
 
     Raises:
@@ -73,30 +73,32 @@ def standing(store: Store, sweep: str) -> Standing:
         raise UsageError(f"sweep={sweep} is a search; its command with sweep.plan=true shows the trials so far")
     with tempfile.TemporaryDirectory() as folder:
         plan = json.loads(fetch_artifact(store, sweep, "plan.json", folder).read_text())
-    jobs = [(job, run_of(store, job["evaluation"])) for job in plan]
-    return Standing(record, jobs)
+    there = newest_of(store, [job["evaluation"] for job in plan])
+    return SweepStanding(record, [(job, there[job["evaluation"]]) for job in plan])
 
 
-def page(now: Standing, metric: str) -> Group:
+def page(now: SweepStanding, metric: str) -> Group:
     """The standing: its sums, then the jobs that run or were cut off."""
     count = now.count()
     title = f"{now.sweep.name}  {now.sweep.status}  " + "  ".join(f"{n} {kind}" for kind, n in count.items() if n)
     if (best := now.best(metric)) is not None:
         title += f"\nbest {metric} {best[1]:.2f}  {best[0]}"
     if count["done"] < len(now.jobs) and (left := now.seconds_left()) is not None:
-        title += f"\nabout {duration(left)} left"
+        title += f"\nabout {clock(left)} left"
     table = ScreenTable("job", "state", "for", "val/elbo")
     for job, record in now.jobs:
+        if record is None and job.get("why"):
+            table.add_row(job["name"], f"left: {job['why']}", "", "")
         if record and record.status != "FINISHED":
             elbo = f"{record.metrics['val/elbo']:.2f}" if "val/elbo" in record.metrics else ""
             quiet = time.time() - float(record.tags.get("vae_lab.heartbeat", time.time()))
             state = record.tags.get("vae_lab.error", record.status.lower())[:80]
             if record.status == "RUNNING" and quiet > 120:
-                state += f" (silent for {duration(quiet)})"
-            table.add_row(job["name"], state, duration(record.seconds), elbo)
+                state += f" (silent for {clock(quiet)})"
+            table.add_row(job["name"], state, clock(record.seconds), elbo)
     return Group(title, table) if table.row_count else Group(title)
 
 
-def is_over(now: Standing) -> bool:
+def is_over(now: SweepStanding) -> bool:
     """Whether nothing will change any more."""
     return now.sweep.status != "RUNNING"

@@ -40,10 +40,10 @@ class Split:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Three splits that never overlap; pixels are the integers 0 .. levels - 1, or real values with `levels` 2."""
+    """Three splits that never overlap; pixels are the integers 0 .. levels - 1, or real values."""
 
     name: str
-    levels: int
+    levels: int | None  # None: real values
     sha256: str  # of all pixels as they are in the files, whatever the splits
     source: str  # where the files were found
     train: Split

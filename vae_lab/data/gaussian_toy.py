@@ -17,4 +17,4 @@ def load(validation_size: int) -> Dataset:
     pixels = (x / x.max(axis=1, keepdims=True)).astype(np.float32).reshape(ROWS, 1, SIZE, 1)
     rest, test = hold_out(Split(pixels), TEST_ROWS)
     train, val = hold_out(rest, validation_size)
-    return Dataset("gaussian_toy", 2, pixels_sha256(pixels), f"RandomState({SEED})", train, val, test)
+    return Dataset("gaussian_toy", None, pixels_sha256(pixels), f"RandomState({SEED})", train, val, test)

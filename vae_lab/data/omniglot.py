@@ -72,7 +72,7 @@ def load(dir: str | None, validation_size: int, split_seed: int | None) -> Datas
     )
     digest = pixels_sha256(train.pixels, test.pixels)
     train, val = hold_out(train, validation_size, split_seed)
-    return Dataset("omniglot", 2, digest, str(path), train, val, test)
+    return Dataset("omniglot", None, digest, str(path), train, val, test)
 
 
 def letters(path: Path, columns: np.ndarray) -> np.ndarray:

@@ -76,7 +76,7 @@ def facts(
     """The facts of a file by its size: see `vae_lab.data.dataset.facts_of`."""
     training, validation, _ = splitting.sizes(path, rows, test_rows)
     found = {"image_shape": list(shape), "training_rows": training, "validation_rows": validation}
-    return found | ({"levels": 2, "values": levels} if levels in (UNIT, REAL) else {"levels": levels})
+    return found | ({"levels": None, "values": levels} if levels in (UNIT, REAL) else {"levels": levels})
 
 
 def dataset(option: str, path: Path, levels: Any, rows: Split, test: Split | None, splitting: Splitting) -> Dataset:
@@ -88,7 +88,7 @@ def dataset(option: str, path: Path, levels: Any, rows: Split, test: Split | Non
     shapes = np.frombuffer(str([(pixels.dtype.str, pixels.shape) for pixels in files]).encode(), np.uint8)
     digest = pixels_sha256(shapes, *files)
     train, val, test = splitting.split(path, rows, test)
-    return Dataset(option, 2 if levels in (UNIT, REAL) else levels, digest, str(path), train, val, test)
+    return Dataset(option, None if levels in (UNIT, REAL) else levels, digest, str(path), train, val, test)
 
 
 def check_levels(levels: Any) -> None:

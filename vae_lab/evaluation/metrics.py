@@ -23,7 +23,13 @@ def elbo_metrics(split: str, values: dict[str, np.ndarray]) -> dict[str, float]:
 
 
 def latent_metrics(
-    program: Any, split: str, pixels: np.ndarray, levels: int, settings: Any, rate: np.ndarray, fast_log_prob: bool
+    program: Any,
+    split: str,
+    pixels: np.ndarray,
+    levels: int | None,
+    settings: Any,
+    rate: np.ndarray,
+    fast_log_prob: bool,
 ) -> tuple[dict[str, float], dict[str, np.ndarray]]:
     """What the rate [N] of a split is made of, on `settings.latent_images` of its images.
 
@@ -47,7 +53,7 @@ def evaluate_split(
     program: Any,
     split: str,
     pixels: np.ndarray,
-    levels: int,
+    levels: int | None,
     settings: Any,
     bits_offset: float | None,
     fast_log_prob: bool,

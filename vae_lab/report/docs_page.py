@@ -3,10 +3,11 @@
 from pathlib import Path
 
 from vae_lab.report.files import verdicts_markdown
-from vae_lab.report.page import headline, interval, number, origin, p_text
+from vae_lab.report.format import interval, number, p_text
+from vae_lab.report.headline import headline, origin
 from vae_lab.report.report import Report
-from vae_lab.report.selection import COMMIT_TAG
 from vae_lab.report.table import markdown_table
+from vae_lab.tracking.environment import COMMIT
 
 INDEX_BEGIN, INDEX_END = "<!-- pages -->\n", "<!-- end of pages -->\n"
 
@@ -27,9 +28,9 @@ def results_markdown(report: Report) -> str:
         )
     parts += [f"## By seed: {study.metric}\n", seeds_markdown(report)]
     parts += ["## Where it is from\n", "".join(f"- {name}: {text}\n" for name, text in origin(report))]
-    if commits := sorted({run.tags.get(COMMIT_TAG, "")[:12] for run in report.runs.all} - {""}):
+    if commits := sorted({run.tags.get(COMMIT, "")[:12] for run in report.runs.all} - {""}):
         parts.append(f"Commits of the runs: {', '.join(commits)}.\n")
-    parts += [f"Note: {note}.\n" for note in report.runs.notes]
+    parts += [f"Note: {note}.\n" for note in report.notes]
     if report.runs.aside:
         parts += ["## Not in the numbers\n", aside_markdown(report)]
     return "\n".join(parts)

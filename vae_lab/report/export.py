@@ -5,7 +5,7 @@ import tempfile
 from pathlib import Path
 
 from vae_lab.errors import UsageError
-from vae_lab.report.evidence import BY_EPOCH, SPLITS_BY_EPOCH
+from vae_lab.report.curves import BY_EPOCH, SPLITS_BY_EPOCH
 from vae_lab.report.files import files, write_files
 from vae_lab.report.report import Report
 from vae_lab.report.table import csv_table

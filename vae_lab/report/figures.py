@@ -14,9 +14,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from vae_lab.report.comparison import Comparison
-from vae_lab.report.evidence import Curve
+from vae_lab.report.curves import Curve
 from vae_lab.report.report import Report
-from vae_lab.study.expectations import Claim
+from vae_lab.study.expectations import Expectation
 
 # Okabe and Ito's colours, which colour-blind readers tell apart; then the same again with other strokes.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -126,10 +126,11 @@ def differences(report: Report) -> str | None:
                 )  # fmt: skip
             axes.plot(one.each, [row] * len(one.each), "o", markersize=4, color=look, markerfacecolor="white")
             axes.plot(np.mean(one.each), row, "|", markersize=11, markeredgewidth=2, color=look)
-            for claim in report.study.expected:
-                if expects(claim, one, report.study.metric):
-                    ends = (low if claim.low is None else claim.low, high if claim.high is None else claim.high)
-                    axes.fill_betweenx([row - 0.42, row + 0.42], *ends, color="#009E73", alpha=0.08, linewidth=0)
+            for expectation in report.study.expected:
+                if expects(expectation, one, report.study.metric):
+                    left = low if expectation.low is None else expectation.low
+                    right = high if expectation.high is None else expectation.high
+                    axes.fill_betweenx([row - 0.42, row + 0.42], left, right, color="#009E73", alpha=0.08, linewidth=0)
         axes.set_xlim(low, high)
         axes.set_ylim(len(found) - 0.5, -0.5)
         axes.set_yticks(range(len(found)), [one.arm for one in found])
@@ -138,9 +139,9 @@ def differences(report: Report) -> str | None:
         return draw(figure, "differences", f"Differences from {report.reference}")
 
 
-def expects(claim: Claim, one: Comparison, metric: str) -> bool:
-    """Whether a claim is of the difference that a comparison shows."""
-    return claim.arms == (one.arm, one.reference) and claim.metric == metric
+def expects(expectation: Expectation, one: Comparison, metric: str) -> bool:
+    """Whether an expectation is of the difference that a comparison shows."""
+    return expectation.arms == (one.arm, one.reference) and expectation.metric == metric
 
 
 def plotted_range(report: Report) -> tuple[float, float]:
@@ -148,9 +149,9 @@ def plotted_range(report: Report) -> tuple[float, float]:
     points, ends = [0.0], [0.0]
     for one in report.comparisons:
         points += one.each
-        for claim in report.study.expected:
-            if expects(claim, one, report.study.metric):
-                points += [end for end in (claim.low, claim.high) if end is not None]
+        for expectation in report.study.expected:
+            if expects(expectation, one, report.study.metric):
+                points += [end for end in (expectation.low, expectation.high) if end is not None]
         if one.over_images is not None and not math.isnan(one.over_images.low):
             points += one.over_images[3:5]
         if one.over_seeds is not None and not math.isnan(one.over_seeds.low):

@@ -5,11 +5,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from vae_lab.report.page import number, page
+from vae_lab.report.format import number
+from vae_lab.report.page import page
 from vae_lab.report.report import Report
-from vae_lab.report.selection import COMMIT_TAG, started
+from vae_lab.report.selection import started
 from vae_lab.report.table import csv_table, markdown_table
 from vae_lab.tracking.artifacts import log_folder
+from vae_lab.tracking.environment import COMMIT, DIRTY
 from vae_lab.tracking.records import RunRecord
 
 PAGE = "page.html"
@@ -48,18 +50,18 @@ def publish(report: Report, folder: Path) -> Path:
 
 
 def verdicts_markdown(report: Report) -> str:
-    """The claims and what came of them, in Markdown."""
-    header = ["claim", "metric", "expected", "found", "verdict", "source"]
+    """The expectations and what came of them, in Markdown."""
+    header = ["expectation", "metric", "expected", "found", "verdict", "source"]
     return markdown_table(
         header,
         [
             [
-                verdict.claim.subject,
-                verdict.claim.metric,
-                verdict.claim.stated,
-                number(verdict.got.mean, len(verdict.claim.arms) > 1) if verdict.got else "",
+                verdict.expectation.subject,
+                verdict.expectation.metric,
+                verdict.expectation.stated,
+                number(verdict.got.mean, len(verdict.expectation.arms) > 1) if verdict.got else "",
                 verdict.says() + (f": {verdict.why}" if verdict.why else ""),
-                f"{verdict.claim.source} ({verdict.claim.mark})",
+                f"{verdict.expectation.source} ({verdict.expectation.mark})",
             ]
             for verdict in report.verdicts
         ],
@@ -107,7 +109,7 @@ def runs_csv(report: Report) -> str:
         row: list[Any] = [arm, "" if seed is None else seed, state, why]
         if run is not None:
             tags = run.tags
-            row += [run.run_id, run.name, started(run), run.seconds, tags.get(COMMIT_TAG), tags.get("git.dirty")]
+            row += [run.run_id, run.name, started(run), run.seconds, tags.get(COMMIT), tags.get(DIRTY)]
             row += [tags.get("vae_lab.training"), tags.get("vae_lab.group")]
             row += [run.metrics.get(key, "") for key in keys]
         rows.append(row)

@@ -1,8 +1,6 @@
 """The report as one HTML file: no network, no script, for a screen, a phone and paper."""
 
 import base64
-import math
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -11,109 +9,23 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from vae_lab.report import figures
+from vae_lab.report.format import interval, number, p_text, seeds_text
+from vae_lab.report.headline import headline, origin
 from vae_lab.report.report import Report
-from vae_lab.report.selection import COMMIT_TAG, started
+from vae_lab.report.selection import started
 from vae_lab.report.statistics import BOOTSTRAP
-from vae_lab.report.verdicts import INCOMPLETE, MET, MISSED, REFUSED, Verdict
+from vae_lab.report.verdicts import INCOMPLETE, MET, MISSED, REFUSED
 from vae_lab.tracking.records import RunRecord
 
 PICTURE_BYTES = 2_500_000  # of all embedded pictures of a page
 MARKS = {MET: "✓", MISSED: "✗", REFUSED: "✗", INCOMPLETE: "…"}
 LOCAL_UI = "http://127.0.0.1:5000"  # where `mlflow ui` answers
-VERSIONS = ("tensorflow", "tensorflow-probability", "keras", "mlflow", "python")
-
-
-def number(value: float, signed: bool = False) -> str:
-    """A value in nats or bits, or a dash for none.
-
-    >>> number(-23.456), number(0.0123, signed=True), number(float("nan"))
-    ('-23.46', '+0.012', '–')
-    """
-    if math.isnan(value):
-        return "–"
-    places = 2 if abs(value) >= 1 else 3
-    return f"{value:+.{places}f}" if signed else f"{value:.{places}f}"
-
-
-def interval(low: float, high: float, signed: bool = False) -> str:
-    """An interval's ends, or a dash for none."""
-    return "–" if math.isnan(low) else f"[{number(low, signed)}, {number(high, signed)}]"
-
-
-def p_text(p: float) -> str:
-    """A p-value, or a dash for none."""
-    if math.isnan(p):
-        return "–"
-    return "< 0.001" if p < 0.001 else f"{p:.3f}"
-
-
-def seeds_text(needed: int | None) -> str:
-    """How many seeds a difference needs."""
-    return "–" if needed is None else str(needed)
-
-
-def headline(report: Report) -> str:
-    """The study's outcome in a line."""
-    judged: Sequence[Verdict] = report.judged
-    if report.study.changed:
-        settings = ", ".join(report.study.changed)
-        return f"Run with {settings}: what the study expects is not of these settings. {spread(report)}".strip()
-    if not report.verdicts:
-        return f"No expectation is stated. {spread(report)}".strip()
-    if not judged:
-        return "The study states nothing that is judged by: its numbers are from memory."
-    undecided = sum(verdict.state in (MET, MISSED) and verdict.undecided for verdict in judged)
-    met = sum(verdict.state == MET and not verdict.undecided for verdict in judged)
-    waiting = sum(verdict.state not in (MET, MISSED, REFUSED) for verdict in judged)
-    rest = f", {undecided} undecided by these seeds" if undecided else ""
-    rest += f", {waiting} not complete" if waiting else ""
-    return f"{met} of {len(judged)} expectations met{rest}."
-
-
-def spread(report: Report) -> str:
-    """The arms with the lowest and the highest mean of the study's metric."""
-    metric = report.study.metric
-    means = sorted((row.cells[metric].mean, row.arm) for row in report.table.rows if metric in row.cells)
-    if len(means) < 2:
-        return ""
-    (low, lowest), (high, highest) = means[0], means[-1]
-    return f"Mean {metric} goes from {number(low)} ({lowest}) to {number(high)} ({highest})."
 
 
 def run_link(report: Report, run: RunRecord) -> str:
     """Where the MLflow UI shows a run."""
     host = report.store.uri.rstrip("/") if report.store.uri.startswith("http") else LOCAL_UI
     return f"{host}/#/experiments/{run.experiment_id}/runs/{run.run_id}"
-
-
-def origin(report: Report) -> list[tuple[str, str]]:
-    """Where the numbers are from: code, machine, packages, time, as of the newest counted run."""
-    runs = report.runs.all
-    if not runs:
-        return []
-    newest = max(runs, key=lambda run: run.started)
-    tags = newest.tags
-    seconds = sum(run.seconds or 0 for run in runs)
-    facts = [
-        ("commit", tags.get(COMMIT_TAG, "not a git checkout") + (" and changes" * (tags.get("git.dirty") == "true"))),
-        ("machine", f"{tags.get('machine.kind', 'unknown')}, {tags.get('machine.cores', '?')} cores"),
-        ("run time", f"{duration(seconds)} for {len(runs)} runs"),
-        ("runs of", f"{started(min(runs, key=lambda run: run.started))} to {started(newest)} UTC"),
-        ("packages", ", ".join(f"{name} {tags[f'version.{name}']}" for name in VERSIONS if f"version.{name}" in tags)),
-        ("data (SHA-256)", ", ".join(sorted({run.tags.get("vae_lab.data_sha256", "none")[:16] for run in runs}))),
-    ]
-    return [(name, text) for name, text in facts if text]
-
-
-def duration(seconds: float) -> str:
-    """Seconds as a person says them.
-
-    >>> duration(48), duration(600), duration(9000)
-    ('48 s', '10.0 min', '2.5 h')
-    """
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.1f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
 def pictures(report: Report) -> tuple[list[dict[str, Any]], int]:

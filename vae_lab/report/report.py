@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vae_lab.errors import UsageError
-from vae_lab.report.comparison import Comparison, compare_all
-from vae_lab.report.evidence import Curve, curves_of, per_image_values, settings_by_arm, sheets_of
+from vae_lab.report.comparison import Comparison, compare_all, settings_by_arm
+from vae_lab.report.curves import Curve, curves_of
+from vae_lab.report.per_image import per_image_values
 from vae_lab.report.selection import StudyRuns, find_runs
+from vae_lab.report.sheets import sheets_of
 from vae_lab.report.table import METRICS, Table, row_of, table_of_rows
 from vae_lab.report.verdicts import Verdict, judge
 from vae_lab.study.study import Study
@@ -32,7 +34,7 @@ class Report:
       table: all arms.
       reference: the arm that the others are compared with.
       comparisons: the other arms minus the reference, by the study's metric.
-      verdicts: one a claim.
+      verdicts: one an expectation.
       curves: by metric, by arm.
       sheets: by kind of picture, by arm: seed, epoch and PNG.
       settings: parameters in which the arms differ: by name, a value an arm.
@@ -56,13 +58,18 @@ class Report:
 
     @property
     def judged(self) -> list[Verdict]:
-        """The verdicts on claims that a result can miss."""
-        return [verdict for verdict in self.verdicts if verdict.claim.judged]
+        """The verdicts on expectations that a result can miss."""
+        return [verdict for verdict in self.verdicts if verdict.expectation.judged]
 
     @property
     def finished(self) -> int:
         """How many planned jobs have a finished run."""
-        return sum(seed in self.runs.counted[arm] for arm, seed in self.study.planned)
+        return sum(job.seed in self.runs.counted[job.arm] for job in self.study.jobs)
+
+    @property
+    def notes(self) -> list[str]:
+        """What a reader should know of the runs that count and of their comparisons."""
+        return self.runs.notes + [note for one in self.comparisons for note in one.notes]
 
 
 def gather(store: Store, study: Study, sweep: str | None = None, reference: str | None = None) -> Report:
@@ -79,11 +86,9 @@ def gather(store: Store, study: Study, sweep: str | None = None, reference: str 
     """
     if reference is not None and reference not in study.arms:
         raise UsageError(f"reference={reference} is not an arm; there are {', '.join(study.arms)}")
-    reference = reference or next(iter(study.arms))
+    reference = reference or study.arms[0]
     runs = find_runs(store, study, sweep)
-    planned: dict[str, set[int]] = {arm: set() for arm in study.arms}
-    for arm, seed in study.planned:
-        planned[arm].add(seed)
+    planned = study.seeds
     metrics = tuple(dict.fromkeys([study.metric, *METRICS, *MORE_METRICS]))
     rows = [
         row_of(arm, [by_seed[seed] for seed in sorted(by_seed)], len(planned[arm] | set(by_seed)), metrics)
@@ -101,8 +106,8 @@ def gather(store: Store, study: Study, sweep: str | None = None, reference: str 
         table=table_of_rows(rows, metrics),
         reference=reference,
         comparisons=comparisons,
-        verdicts=[judge(claim, runs.counted, planned) for claim in study.expected],
+        verdicts=[judge(one, runs.counted, planned) for one in study.expected],
         curves=curves_of(store, study.metric, runs),
         sheets=sheets,
-        settings=settings_by_arm(runs),
+        settings=settings_by_arm(runs.counted),
     )

@@ -1,13 +1,14 @@
 """A report in the terminal: table, differences, verdicts."""
 
 from vae_lab.console.terminal import show_lines, show_table
-from vae_lab.report.page import headline, interval, number, p_text, seeds_text
+from vae_lab.report.format import interval, number, p_text, seeds_text
+from vae_lab.report.headline import headline
 from vae_lab.report.report import Report
 
 
 def show_report(report: Report) -> None:
     """Prints the table, the differences from the reference and the verdicts."""
-    title = f"{report.study.name}: {report.finished} of {len(report.study.planned)} planned runs finished"
+    title = f"{report.study.name}: {report.finished} of {len(report.study.jobs)} planned runs finished"
     show_table(report.short_table, title)
     if report.comparisons:
         header = ["arm", "seeds", "difference", "95% over seeds", "p, Holm", "seeds needed", "95% over images"]
@@ -21,22 +22,22 @@ def show_report(report: Report) -> None:
             line += [p_text(one.seeds_holm), seeds_text(one.needed)]
             lines.append([*line, interval(images.low, images.high, True) if images else "–"])
         show_lines(f"{report.study.metric}, minus {report.reference}", header, lines)
-    for note in report.runs.notes:
+    for note in report.notes:
         print(f"note: {note}")
     show_verdicts(report)
 
 
 def show_verdicts(report: Report) -> None:
-    """Prints a line for each claim, and how many were met."""
+    """Prints a line for each expectation, and how many were met."""
     if report.verdicts:
-        header = ["claim", "metric", "expected", "verdict", "found"]
+        header = ["expectation", "metric", "expected", "verdict", "found"]
         lines = [
             [
-                verdict.claim.subject,
-                verdict.claim.metric,
-                f"{verdict.claim.stated} ({verdict.claim.mark})",
+                verdict.expectation.subject,
+                verdict.expectation.metric,
+                f"{verdict.expectation.stated} ({verdict.expectation.mark})",
                 verdict.says() + (f": {verdict.why}" if verdict.why else ""),
-                number(verdict.got.mean, len(verdict.claim.arms) > 1) if verdict.got else "–",
+                number(verdict.got.mean, len(verdict.expectation.arms) > 1) if verdict.got else "–",
             ]
             for verdict in report.verdicts
         ]

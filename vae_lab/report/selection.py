@@ -1,22 +1,20 @@
-"""Which runs of the store a study's numbers are of, and what became of all the others."""
+"""Which runs of the store a study's numbers are of, by identity alone; and what became of all the others."""
 
-import json
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
-from vae_lab.study.identity import PLACES
-from vae_lab.study.study import Study, seed_in, settings_of
-from vae_lab.tracking.artifacts import artifact
-from vae_lab.tracking.records import RunRecord, children, read_run, runs_with_tag
+from vae_lab.study.identity import Identity, differences, listed
+from vae_lab.study.study import PlannedJob, Study
+from vae_lab.tracking.artifacts import identity_of_run
+from vae_lab.tracking.environment import DIRTY, TOLD
+from vae_lab.tracking.records import ADOPTED_CODE, RunRecord, children, read_run, runs_of, runs_tagged
 from vae_lab.tracking.store import Store
 
 EXPERIMENT_TAG = "vae_lab.experiment"
-COMMIT_TAG = "mlflow.source.git.commit"
-MOST_CHANGES = 4  # settings named of a run that has others
+MOST_NAMES = 6  # of runs that a note lists
 
 
 @dataclass(frozen=True)
@@ -26,7 +24,7 @@ class Aside:
     arm: str
     seed: int | None
     run: RunRecord | None  # None: never started
-    state: str  # the run's status, or "missing"
+    state: str  # the run's status, stale, or missing
     why: str
 
 
@@ -36,7 +34,7 @@ class StudyRuns:
 
     Attributes:
       counted: by arm, by seed: one finished run each.
-      running: matching runs that are not over.
+      running: runs of planned jobs that are not over.
       aside: everything else.
       notes: what makes counted runs doubtful, such as another commit.
       sweeps: the parent runs, newest last.
@@ -68,166 +66,109 @@ def seed_of(record: RunRecord) -> int | None:
 def find_runs(store: Store, study: Study, sweep: str | None = None) -> StudyRuns:
     """Finds a study's runs.
 
+    A finished run counts where its identity is a planned job's, or it was adopted for that; the newest of several.
+
     Args:
-      store: where they are tracked.
+      store: where they are tracked: those of its MLflow experiment are looked at.
       study: what was planned.
-      sweep: id of a parent run: its own children count before any other run. None: all sweeps of the experiment, of
-        which the newest finished run of an arm and seed counts.
+      sweep: id of a parent run: its own children count before others, and no others are listed. None: all runs that
+        were started for the experiment are accounted for.
     """
-    tagged = runs_with_tag(store, EXPERIMENT_TAG, study.name)
     if sweep is not None:
         sweeps = [read_run(store, sweep)]
+        store = replace(store, experiment_id=sweeps[0].experiment_id)
+        started_for = own = children(store, sweep)
     else:
-        sweeps = [run for run in runs_with_tag(store, "vae_lab.kind", "sweep") if run.name == study.name]
-    offspring = [run for parent in sweeps for run in children(store, parent.run_id)]
-    own = {run.run_id for run in offspring} if sweep is not None else None
-    found = {run.run_id: run for run in [*tagged, *offspring] if run.tags.get("vae_lab.kind") != "sweep"}
-    sorted_runs = sort_runs(found.values(), study, sweeps, own)
-    others = runs_of_others(store, study, sorted_runs)
-    return sort_runs([*found.values(), *others], study, sweeps, own) if others else sorted_runs
-
-
-def runs_of_others(store: Store, study: Study, runs: StudyRuns) -> list[RunRecord]:
-    """Finished runs of other sweeps that are the same as planned jobs without one, under the jobs' arms.
-
-    A sweep does not do such jobs again; its plan holds their identities.
-    """
-    missing = {(arm, seed) for arm, seed in study.planned if seed not in runs.counted[arm]}
-    found = []
-    for sweep in reversed(runs.sweeps):
-        if not missing:
-            break
-        for job in read_plan(store, sweep):
-            arm, seed = job["arm"], seed_in(job["overrides"])
-            if (arm, seed) not in missing or settings_of(job["overrides"]) != study.arms[arm]:
-                continue
-            same = runs_with_tag(store, "vae_lab.evaluation", job["evaluation"])
-            if finished := [run for run in same if run.status == "FINISHED"]:
-                tags = {key: value for key, value in finished[-1].tags.items() if key != "vae_lab.overrides"}
-                found.append(replace(finished[-1], tags=tags | {"vae_lab.arm": arm}))
-                missing.remove((arm, seed))
-    return found
-
-
-def read_plan(store: Store, sweep: RunRecord) -> list[dict[str, Any]]:
-    """The jobs that a sweep planned: arm, overrides and identity of each; none of a search."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = artifact(store, sweep, "plan.json", Path(folder))
-        return [] if path is None else json.loads(path.read_text())
-
-
-def sort_runs(
-    records: Iterable[RunRecord], study: Study, sweeps: Sequence[RunRecord] = (), own: set[str] | None = None
-) -> StudyRuns:
-    """Says of each run whether it counts, and why not.
-
-    Args:
-      records: runs that carry the study's name.
-      study: what was planned.
-      sweeps: its parent runs.
-      own: ids of a sweep's own runs. Others then count only where the sweep used them again, and are not listed.
-    """
-    newest_first = sorted(records, key=lambda run: (own is None or run.run_id in own, run.started), reverse=True)
+        sweeps = [run for run in runs_tagged(store, "vae_lab.kind", "sweep") if run.name == study.name]
+        started_for, own = runs_tagged(store, EXPERIMENT_TAG, study.name), []
+    of_job = runs_of(store, "vae_lab.evaluation", [job.evaluation for job in study.jobs])
     counted: dict[str, dict[int, RunRecord]] = {arm: {} for arm in study.arms}
-    running: list[RunRecord] = []
-    aside: list[Aside] = []
-    for run in newest_first:
-        arm, seed = run.tags.get("vae_lab.arm", "default"), seed_of(run)
-
-        why = why_aside(run, study, counted)
-        if why is None and seed is not None:
-            counted[arm][seed] = run
-        elif own is None or run.run_id in own:
-            aside.append(Aside(arm, seed, run, run.status, why or "has no seed"))
-            if run.status == "RUNNING" and other_settings(run, study) is None:
-                running.append(run)
-    begun = {(run.tags.get("vae_lab.arm", "default"), seed_of(run)) for run in running}
-    for arm, seed in study.planned:
-        if seed not in counted[arm] and (arm, seed) not in begun:
-            aside.append(Aside(arm, seed, None, "missing", "no finished run"))
-    aside.sort(key=lambda one: (list(study.arms).index(one.arm) if one.arm in study.arms else len(study.arms), one.arm))
+    running, aside = [], []
+    own_ids = {run.run_id for run in own}
+    for job in study.jobs:
+        runs = sorted(of_job[job.evaluation], key=lambda run: (run.run_id in own_ids, run.started))
+        finished = [run for run in runs if run.status == "FINISHED"]
+        if finished:
+            tags = finished[-1].tags | {"vae_lab.arm": job.arm}
+            counted[job.arm][job.seed] = replace(finished[-1], tags=tags)
+        listed_runs = runs if sweep is None else [run for run in runs if run.run_id in own_ids]
+        for run in listed_runs:
+            if not finished or run.run_id != finished[-1].run_id:
+                aside.append(Aside(job.arm, job.seed, run, run.status, why_aside(run, finished)))
+        if not finished:
+            running += [run for run in runs if run.status == "RUNNING"]
+            if not any(run.status == "RUNNING" for run in runs):
+                aside.append(Aside(job.arm, job.seed, None, "missing", "no finished run"))
+    planned = {run.run_id for runs in of_job.values() for run in runs}
+    others = [run for run in started_for if run.run_id not in planned and run.tags.get("vae_lab.kind") == "run"]
+    aside += stale_runs(store, study, counted, others)
+    aside.sort(key=lambda one: (study.arms.index(one.arm) if one.arm in study.arms else len(study.arms), one.arm))
     return StudyRuns(counted, running, aside, doubts(counted), sorted(sweeps, key=lambda run: run.started))
 
 
-def why_aside(run: RunRecord, study: Study, counted: dict[str, dict[int, RunRecord]]) -> str | None:
-    """Why a run does not count beside those that count already; None where it counts."""
-    if changed := other_settings(run, study):
-        return changed
+def why_aside(run: RunRecord, finished: Sequence[RunRecord]) -> str:
+    """Why a run of a planned job does not count."""
     if run.status == "RUNNING":
         return "not over"
     if run.status != "FINISHED":
         return run.tags.get("vae_lab.error", "stopped before its end")
-    of_arm, seed = counted[run.tags.get("vae_lab.arm", "default")], seed_of(run)
-    if seed in of_arm:
-        return f"{of_arm[seed].run_id[:8]} of the same seed is newer"
-    newest = next(iter(of_arm.values()), None)
-    if newest is not None and group(run) != group(newest):
-        return f"stale: {difference_of(run, newest)} than {newest.run_id[:8]} of the same arm"
-    return None
+    return f"{finished[-1].run_id[:8]} of the same seed is newer"
 
 
-def other_settings(run: RunRecord, study: Study) -> str | None:
-    """Why a run is of none of the study's arms; None where it is of one."""
-    arm = run.tags.get("vae_lab.arm", "default")
-    if arm not in study.arms:
-        return "its arm is none of the study's"
-    if "vae_lab.overrides" not in run.tags:
-        return None
-    has, must = settings_of(json.loads(run.tags["vae_lab.overrides"])), study.arms[arm]
-    more, less = sorted(has - must), sorted(must - has)
-    if not more and not less:
-        return None
-    return f"other settings: {', '.join(more or [f'not {entry}' for entry in less])}"
+def stale_runs(
+    store: Store, study: Study, counted: Mapping[str, Mapping[int, RunRecord]], others: Iterable[RunRecord]
+) -> list[Aside]:
+    """Runs that were started for the study and are of another identity, each with what differs."""
+    found, known = [], {(job.arm, job.seed): job for job in study.jobs}
+    with tempfile.TemporaryDirectory() as folder:
+        for run in others:
+            arm, seed = run.tags.get("vae_lab.arm", "default"), seed_of(run)
+            now = identity_now(store, known.get((arm, seed or 0)), counted.get(arm, {}), Path(folder))
+            before = identity_of_run(store, run, Path(folder))
+            if arm not in study.arms:
+                why = "its arm is none of the study's"
+            elif before is None or now is None:
+                why = "nothing tells what it was the result of" if before is None else "not planned"
+            else:
+                why = listed(differences(before, now)) or "not planned"
+            found.append(Aside(arm, seed, run, "stale", why))
+    return found
 
 
-def group(run: RunRecord) -> tuple[str | None, ...]:
-    """What the runs of one arm share: settings, data, code's numerics; and how they were evaluated."""
-    evaluated = (run.params.get(f"evaluation.{key}") for key in ("importance_samples", "samples", "seed"))
-    return (run.tags.get("vae_lab.group"), run.tags.get("vae_lab.numerics"), *evaluated)
+def identity_now(
+    store: Store, job: PlannedJob | None, of_arm: Mapping[int, RunRecord], folder: Path
+) -> Identity | None:
+    """What a run would have to be of to count: the job's identity, or that of a counted run of its arm."""
+    if job is not None and job.identity is not None:
+        return job.identity
+    return next((one for run in of_arm.values() if (one := identity_of_run(store, run, folder))), None)
 
 
-def changes(a: RunRecord, b: RunRecord) -> list[str]:
-    """Parameters in which two runs differ, but for the seed and for places."""
-    keys = [key for key in a.params | b.params if key != "seed" and not key.startswith(PLACES) and ".facts." not in key]
-    return sorted(key for key in keys if a.params.get(key) != b.params.get(key))
-
-
-def difference_of(run: RunRecord, newer: RunRecord) -> str:
-    """What an older run has otherwise, in words."""
-    if changed := changes(run, newer):
-        named = [f"{key}={run.params.get(key, 'none')}" for key in changed[:MOST_CHANGES]]
-        more = f" and {len(changed) - MOST_CHANGES} more" if len(changed) > MOST_CHANGES else ""
-        return f"other settings ({', '.join(named)}{more})"
-    if run.tags.get("vae_lab.data_sha256") != newer.tags.get("vae_lab.data_sha256"):
-        return "other data"
-    return "another version of the numerics or another compilation"
-
-
-def doubts(counted: dict[str, dict[int, RunRecord]]) -> list[str]:
+def doubts(counted: Mapping[str, Mapping[int, RunRecord]]) -> list[str]:
     """What a reader should know of runs that count."""
     runs = [run for by_seed in counted.values() for run in by_seed.values()]
     if not runs:
         return []
     newest = max(runs, key=lambda run: run.started)
     notes = []
-    for tag, what, width in (
-        (COMMIT_TAG, "commit", 12),
-        ("vae_lab.numerics", "numerics version", 12),
-        ("machine.kind", "machine", 60),
-    ):
+    for tag, what in TOLD.items():
         other = [run for run in runs if run.tags.get(tag) != newest.tags.get(tag)]
         if other:
-            names = ", ".join(sorted({run.tags.get(tag, "none")[:width] for run in other}))
-            listed = ", ".join(run.name for run in other[:6]) + (", ..." if len(other) > 6 else "")
-            have = "has" if len(other) == 1 else "have"
+            names = ", ".join(sorted({run.tags.get(tag, "none")[:40] for run in other}))
+            listed_runs = ", ".join(run.name for run in other[:MOST_NAMES]) + ", ..." * (len(other) > MOST_NAMES)
             notes.append(
-                f"{len(other)} of {len(runs)} runs {have} another {what} ({names}) than the newest "
-                f"({newest.tags.get(tag, 'none')[:40]}): {listed}"
+                f"{len(other)} of {len(runs)} runs {'has' if len(other) == 1 else 'have'} another {what} ({names}) "
+                f"than the newest ({newest.tags.get(tag, 'none')[:40]}): {listed_runs}"
             )
+    if adopted := [run for run in runs if ADOPTED_CODE in run.tags]:
+        files = ", ".join(sorted({run.tags[ADOPTED_CODE] for run in adopted}))
+        notes.append(
+            f"{len(adopted)} of {len(runs)} runs were made by other code ({files}) and adopted by sweep.accept=code"
+        )
     if evaluated := sum(run.trained_by != run.run_id for run in runs):
         notes.append(
             f"{evaluated} of {len(runs)} runs evaluate weights that other runs trained, whose time is not counted here"
         )
-    if dirty := sum(run.tags.get("git.dirty") == "true" for run in runs):
+    if dirty := sum(run.tags.get(DIRTY) == "true" for run in runs):
         notes.append(f"{dirty} of {len(runs)} runs are of a checkout with changes that no commit holds")
     return notes

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from vae_lab.report.format import mean_and_error
 from vae_lab.report.statistics import summarize
 
 METRICS = ("test/elbo", "test/log_likelihood", "test/rate", "test/distortion")
@@ -26,9 +27,7 @@ class Cell(NamedTuple):
     high: float
 
     def __str__(self) -> str:
-        places = 4 if abs(self.mean) < 1 else 2  # nats have two, bits per dim four
-        text = f"{self.mean:.{places}f}"
-        return text if math.isnan(self.error) else f"{text} ± {self.error:.{places}f}"
+        return mean_and_error(self.mean, self.error)
 
 
 class Row(NamedTuple):

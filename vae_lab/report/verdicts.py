@@ -1,4 +1,4 @@
-"""Whether a study's claims were met."""
+"""Whether a study's expectations were met."""
 
 import math
 from collections.abc import Mapping
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from vae_lab.report.comparison import Runs, compare
 from vae_lab.report.statistics import Summary, summarize
-from vae_lab.study.expectations import Claim, value_of
+from vae_lab.study.expectations import Expectation, value_of
 
 MET, MISSED, NOT_RUN, REFUSED, INCOMPLETE = "met", "missed", "not run", "refused", "incomplete"
 BESIDE = "not judged"  # a number from memory
@@ -14,10 +14,10 @@ BESIDE = "not judged"  # a number from memory
 
 @dataclass(frozen=True)
 class Verdict:
-    """What came of a claim.
+    """What came of an expectation.
 
     Attributes:
-      claim: what was expected.
+      expectation: what was expected.
       state: met, missed, not run, incomplete (some planned seeds are missing), refused or not judged.
       got: over the seeds at hand; None where there are none.
       missed_by: how far `got` lies outside the bounds; 0 inside.
@@ -25,7 +25,7 @@ class Verdict:
       why: what else there is to say.
     """
 
-    claim: Claim
+    expectation: Expectation
     state: str
     got: Summary | None = None
     missed_by: float = 0.0
@@ -34,7 +34,7 @@ class Verdict:
 
     @property
     def holds(self) -> bool:
-        """Whether nothing speaks against the claim: it was met, or it is not judged by."""
+        """Whether nothing speaks against the expectation: it was met, or it is not judged by."""
         return self.state in (MET, BESIDE)
 
     def says(self) -> str:
@@ -49,39 +49,39 @@ class Verdict:
         return self.state
 
 
-def judge(claim: Claim, runs: Runs, planned: Mapping[str, set[int]]) -> Verdict:
-    """Judges a claim by the finished runs.
+def judge(expectation: Expectation, runs: Runs, planned: Mapping[str, set[int]]) -> Verdict:
+    """Judges an expectation by the finished runs.
 
     Args:
-      claim: what is expected.
+      expectation: what is expected.
       runs: by arm, by seed: the finished runs.
-      planned: by arm, the seeds that the study asks for; a claim without all of them is incomplete.
+      planned: by arm, the seeds that the study asks for; an expectation without all of them is incomplete.
     """
-    if len(claim.arms) == 1:
-        found = runs.get(claim.arms[0], {})
-        every = {seed: value_of(claim.metric, found[seed].metrics) for seed in sorted(found)}
+    if len(expectation.arms) == 1:
+        found = runs.get(expectation.arms[0], {})
+        every = {seed: value_of(expectation.metric, found[seed].metrics) for seed in sorted(found)}
         by_seed = {seed: value for seed, value in every.items() if value is not None}
         seeds, values = set(by_seed), list(by_seed.values())
     else:
-        arm, reference = claim.arms
-        comparison = compare(runs, arm, reference, claim.metric, per_image=lambda run: None)
+        arm, reference = expectation.arms
+        comparison = compare(runs, arm, reference, expectation.metric, per_image=lambda run: None)
         if comparison.refused and comparison.seeds:
-            return Verdict(claim, REFUSED if claim.judged else BESIDE, why=comparison.refused)
+            return Verdict(expectation, REFUSED if expectation.judged else BESIDE, why=comparison.refused)
         seeds, values = set(comparison.seeds), list(comparison.each)
     if not values:
-        return Verdict(claim, NOT_RUN if claim.judged else BESIDE, why="no finished run has it")
+        return Verdict(expectation, NOT_RUN if expectation.judged else BESIDE, why="no finished run has it")
     got = summarize(values)
-    outside = [low - got.mean for low in [claim.low] if low is not None]
-    outside += [got.mean - high for high in [claim.high] if high is not None]
+    outside = [low - got.mean for low in [expectation.low] if low is not None]
+    outside += [got.mean - high for high in [expectation.high] if high is not None]
     missed_by = max(0.0, *outside) if not math.isnan(got.mean) else math.inf
-    wanted = set().union(*(planned.get(arm, set()) for arm in claim.arms))
+    wanted = set().union(*(planned.get(arm, set()) for arm in expectation.arms))
     missing = sorted(wanted - seeds)
     state = MET if missed_by == 0 else MISSED
     if missing:
         state = INCOMPLETE
     notes = [f"no finished run of seed {', '.join(map(str, missing))}"] if missing else []
-    held = [bound for bound in (claim.low, claim.high) if bound is not None and got.low < bound < got.high]
+    held = [bound for bound in (expectation.low, expectation.high) if bound is not None and got.low < bound < got.high]
     if held:
         told = " and ".join(f"{bound:g}" for bound in held)
         notes.append(f"the 95% interval over {got.size} seeds, {got.low:.3g} to {got.high:.3g}, holds {told}")
-    return Verdict(claim, state if claim.judged else BESIDE, got, missed_by, bool(held), "; ".join(notes))
+    return Verdict(expectation, state if expectation.judged else BESIDE, got, missed_by, bool(held), "; ".join(notes))

@@ -1,5 +1,6 @@
 """Where a run stands, on disk: written at once or not at all, and read back only if whole."""
 
+import hashlib
 import json
 import os
 import zipfile
@@ -12,6 +13,7 @@ import numpy as np
 
 KEPT = 2
 STATE = "state.json"
+FORMAT = 2  # of the files; raise it when what they hold changes
 
 
 class Checkpoint(NamedTuple):
@@ -22,11 +24,18 @@ class Checkpoint(NamedTuple):
 
 
 class Checkpoints:
-    """The checkpoints of one run: the last two, in a folder of their own."""
+    """The checkpoints of one run: the last two, in a folder of their own.
 
-    def __init__(self, folder: Path):
+    Args:
+      folder: the run's.
+      training: identity of its training; a checkpoint of another is not gone on from.
+    """
+
+    def __init__(self, folder: Path, training: str):
         self.folder = folder
+        self.training = training
         self.damaged: list[Path] = []  # files that `latest` could not read
+        self.refused: list[str] = []  # why it passed others over, in words
 
     def files(self) -> list[Path]:
         """The checkpoints there are, oldest first."""
@@ -41,7 +50,8 @@ class Checkpoints:
         files = self.files()
         number = int(files[-1].stem) + 1 if files else 0
         path, unfinished = self.folder / f"{number:08}.npz", self.folder / f"{number:08}.{os.getpid()}.unfinished"
-        text = np.frombuffer(json.dumps(dict(state)).encode(), np.uint8)
+        stamped = {**state, "format": FORMAT, "training": self.training}
+        text = np.frombuffer(json.dumps(stamped).encode(), np.uint8)
         try:
             with unfinished.open("wb") as file:
                 np.savez(file, allow_pickle=False, **{STATE: text}, **arrays)
@@ -55,25 +65,51 @@ class Checkpoints:
         return path
 
     def latest(self) -> Checkpoint | None:
-        """The newest checkpoint that is whole; a damaged one is passed over (zip files carry a checksum an entry)."""
-        self.damaged = []
+        """The newest checkpoint that is whole; a damaged one is passed over (zip files carry a checksum an entry).
+
+        One of another training or of another format is set aside under another name, and kept.
+        """
+        self.damaged, self.refused = [], []
         for path in reversed(self.files()):
             try:
                 with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
                     arrays = {name: stored[name] for name in stored.files}
-                return Checkpoint(arrays, json.loads(arrays.pop(STATE).tobytes()))
+                checkpoint = Checkpoint(arrays, json.loads(arrays.pop(STATE).tobytes()))
             except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
                 self.damaged.append(path)
+                continue
+            if (why := self.why_not(checkpoint)) is None:
+                return checkpoint
+            kept = path.rename(path.with_suffix(".refused"))
+            self.refused.append(f"checkpoint {kept} is {why}; it is kept, and not gone on from")
+        return None
+
+    def why_not(self, checkpoint: Checkpoint) -> str | None:
+        """Why the run cannot go on from a checkpoint; None where it can."""
+        if checkpoint.state.get("format") != FORMAT:
+            return f"of format {checkpoint.state.get('format', 1)} and not {FORMAT}"
+        if checkpoint.state["training"] != self.training:
+            return "of other code, settings or data"
         return None
 
     def clear(self) -> None:
         """Removes all checkpoints: the run is over."""
         for path in [*self.files(), *self.folder.glob("*.unfinished")]:
             path.unlink(missing_ok=True)
-        if self.folder.is_dir() and not any(self.folder.iterdir()):
-            self.folder.rmdir()
+        for folder in (self.folder, self.folder.parent):
+            if folder.is_dir() and not any(folder.iterdir()):
+                folder.rmdir()
 
 
-def checkpoints_of(cfg: Any, tags: Mapping[str, str]) -> Checkpoints:
-    """The checkpoints of a run on this machine, by its configuration and identity."""
-    return Checkpoints(Path(cfg.paths.checkpoints) / tags["vae_lab.evaluation"])
+def checkpoints_of(folder: Path, database: str, run_id: str, training: str) -> Checkpoints:
+    """The checkpoints of a run on this machine.
+
+    Args:
+      folder: of all checkpoints.
+      database: address of the store; a place beside the checkpoints counts as seen from there, so that both can move.
+      run_id, training: of the run.
+    """
+    place = database.removeprefix("sqlite:///")
+    if place != database:
+        place = os.path.relpath(Path(place).expanduser().resolve(), folder.resolve())
+    return Checkpoints(folder / hashlib.sha256(place.encode()).hexdigest()[:8] / run_id, training)

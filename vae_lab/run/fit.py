@@ -1,5 +1,6 @@
 """Training as a run does it: it logs, draws, checkpoints, selects and stops on what the compiled loop yields."""
 
+import logging
 import statistics
 import time
 from collections.abc import Callable
@@ -10,13 +11,15 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from vae_lab.config.settings import EarlyStopping
 from vae_lab.evaluation.metrics import elbo_metrics
-from vae_lab.run.checkpoint import Checkpoint, Checkpoints
+from vae_lab.run.checkpoint import Checkpoint
 from vae_lab.run.conclude import log_frames
 from vae_lab.run.interrupts import Interrupts
-from vae_lab.run.program import Pixels, Program
-from vae_lab.tracking.tracked_run import TrackedRun
+from vae_lab.run.run import Run
 from vae_lab.training import START, EpochResult, NonFiniteLoss, Position
+
+log = logging.getLogger("vae_lab")
 
 # Called after each group of steps with where training stands and the newest metrics.
 OnProgress = Callable[[EpochResult, dict[str, float]], None]
@@ -38,25 +41,24 @@ class Fit:
     position: Position = START
     best_weights: list[np.ndarray] | None = None
 
-    def save(self, checkpoints: Checkpoints, program: Program, record: TrackedRun) -> None:
+    def save(self, run: Run) -> None:
         """Writes a checkpoint. The metrics that wait are in it: a run that goes on from here sends the same rows."""
-        arrays = {f"weight/{i:04}": value for i, value in enumerate(program.trainer.weights())}
+        arrays = {f"weight/{i:04}": value for i, value in enumerate(run.program.trainer.weights())}
         arrays |= {f"best/{i:04}": value for i, value in enumerate(self.best_weights or [])}
         state = {name: value for name, value in asdict(self).items() if name not in ("position", "best_weights")}
-        state |= {"run_id": record.run_id, "waiting": record.waiting, "position": self.position[:2]}
-        checkpoints.save(arrays | {"sums": self.position.sums}, state)
+        state |= {"run_id": run.record.run_id, "waiting": run.record.waiting, "position": self.position[:2]}
+        run.checkpoints.save(arrays | {"sums": self.position.sums}, state)
 
     @classmethod
-    def load(cls, checkpoint: Checkpoint, program: Program, record: TrackedRun) -> "Fit":
+    def load(cls, checkpoint: Checkpoint, run: Run) -> "Fit":
         """Puts weights and waiting metrics back as `save` found them."""
         arrays, state = checkpoint
-        program.trainer.set_weights([arrays[name] for name in sorted(arrays) if name.startswith("weight/")])
-        record.waiting = state.pop("waiting")
-        epoch, done = state.pop("position")
-        position = Position(epoch, done, arrays["sums"])
+        run.program.trainer.set_weights([arrays[name] for name in sorted(arrays) if name.startswith("weight/")])
+        run.record.waiting = state["waiting"]
+        epoch, done = state["position"]
         best = [arrays[name] for name in sorted(arrays) if name.startswith("best/")]
-        del state["run_id"]
-        return cls(**state, position=position, best_weights=best or None)
+        known = {name: state[name] for name in cls.__dataclass_fields__ if name not in ("position", "best_weights")}
+        return cls(**known, position=Position(epoch, done, arrays["sums"]), best_weights=best or None)
 
 
 def put_selected_weights(checkpoint: Checkpoint, model: Any) -> int:
@@ -68,71 +70,58 @@ def put_selected_weights(checkpoint: Checkpoint, model: Any) -> int:
     return int(state["selected"] if best else state["epoch"])
 
 
-def fit(
-    cfg: Any,
-    program: Program,
-    pixels: Pixels,
-    record: TrackedRun,
-    checkpoints: Checkpoints,
-    on_progress: OnProgress,
-) -> Fit:
+def fit(run: Run, on_progress: OnProgress) -> Fit:
     """Trains, or goes on from the last checkpoint, and leaves the selected weights in the model.
 
     Raises:
       NonFiniteLoss: with the last finite values.
       KeyboardInterrupt, SystemExit: after Ctrl-C or SIGTERM, with the state saved.
     """
-    model = program.model
-    checkpoint = checkpoints.latest()
-    for path in checkpoints.damaged:
+    settings, record = run.settings, run.record
+    checkpoint = run.checkpoints.latest()
+    for path in run.checkpoints.damaged:
         record.tag({"vae_lab.damaged_checkpoint": path.name})
-    state = Fit.load(checkpoint, program, record) if checkpoint else Fit()
-    stopper = early_stopping(cfg, model, state.stopper)
+    for line in run.checkpoints.refused:
+        log.warning("%s", line)
+    state = Fit.load(checkpoint, run) if checkpoint else Fit()
     if checkpoint is None:
-        log_frames(cfg, program, pixels, record, 0)
+        log_frames(run, 0)
     if not state.trained:
         with Interrupts() as interrupts:
-            train(cfg, program, pixels, record, checkpoints, on_progress, state, stopper, interrupts)
-        if cfg.evaluation.images_every and state.epoch % cfg.evaluation.images_every:
-            log_frames(cfg, program, pixels, record, state.epoch)
+            train(run, on_progress, state, interrupts)
+        if settings.evaluation.images_every and state.epoch % settings.evaluation.images_every:
+            log_frames(run, state.epoch)
         record.metrics({"perf/training_seconds": state.seconds}, state.epoch)
         if len(state.speeds) > 1:
             record.metrics({"perf/images_per_second": statistics.median(state.speeds[1:])}, state.epoch)
         state.trained = True
-        if state.seconds > cfg.training.checkpoint_seconds:
-            state.save(checkpoints, program, record)
+        if state.seconds > settings.training.checkpoint_seconds:
+            state.save(run)
     if state.best_weights is not None:
-        model.set_weights(state.best_weights)
+        run.model.set_weights(state.best_weights)
     else:
         state.selected = state.epoch
     return state
 
 
-def train(
-    cfg: Any,
-    program: Program,
-    pixels: Pixels,
-    record: TrackedRun,
-    checkpoints: Checkpoints,
-    on_progress: OnProgress,
-    state: Fit,
-    stopper: Any,
-    interrupts: Interrupts,
-) -> None:
+def train(run: Run, on_progress: OnProgress, state: Fit, interrupts: Interrupts) -> None:
     """The loop over groups of steps; brings `state` to the end of training."""
-    settings, model = cfg.evaluation, program.model
+    settings, record = run.settings, run.record
+    stopper = early_stopping(settings.training.early_stopping, settings.training.epochs, run.model, state.stopper)
+    every, between = settings.evaluation.images_every, settings.training.checkpoint_seconds
     saved = time.monotonic()
     seconds_of_epoch = 0.0
-    steps = program.trainer.train(tf.constant(pixels.train), cfg.seed, cfg.training.epochs, state.position)
+    pixels = tf.constant(run.images.train.pixels)
+    steps = run.program.trainer.train(pixels, settings.seed, settings.training.epochs, state.position)
     while True:
         try:
             result = next(steps, None)
         except NonFiniteLoss as error:
             # The same steps would fail again: nothing to go on with, but something to look at.
             record.flush()
-            for path in checkpoints.files()[-1:]:
+            for path in run.checkpoints.files()[-1:]:
                 record.file(path, "checkpoint")
-            checkpoints.clear()
+            run.checkpoints.clear()
             raise NonFiniteLoss(f"{error}; before: {told(state.latest)}") from None
         if result is None:
             return
@@ -143,18 +132,18 @@ def train(
             state.epoch = round(result.epoch)
             state.latest = {f"running/{term}": value for term, value in result.running.items()}
             state.speeds.append(result.images / result.seconds)
-            if "val" in pixels.fixed:
-                validate(cfg, program, pixels, state)
+            if "val" in run.images.fixed:
+                validate(run, state)
                 stopper.on_epoch_end(state.epoch - 1, state.latest)
                 state.stopper = {"wait": stopper.wait, "best": stopper.best}
             record.metrics(state.latest, state.epoch)
-            if settings.images_every and state.epoch % settings.images_every == 0:
-                log_frames(cfg, program, pixels, record, state.epoch)
+            if every and state.epoch % every == 0:
+                log_frames(run, state.epoch)
         on_progress(result, state.latest)
-        if result.complete and model.stop_training:
+        if result.complete and run.model.stop_training:
             return
-        if interrupts.asked or time.monotonic() - saved > cfg.training.checkpoint_seconds:
-            state.save(checkpoints, program, record)
+        if interrupts.asked or time.monotonic() - saved > between:
+            state.save(run)
             record.flush()
             saved = time.monotonic()
         interrupts.stop_if_asked()
@@ -165,24 +154,22 @@ def told(metrics: dict[str, float]) -> str:
     return ", ".join(f"{name} {value:.6g}" for name, value in metrics.items()) or "no whole epoch"
 
 
-def validate(cfg: Any, program: Program, pixels: Pixels, state: Fit) -> None:
+def validate(run: Run, state: Fit) -> None:
     """Adds an epoch's metrics on the validation images, and keeps the weights if they are the best."""
-    settings = cfg.evaluation
-    values = program.elbo(*pixels.fixed["val"], settings.samples, settings.seed)
+    wanted = run.settings.evaluation
+    values = run.program.elbo(*run.images.fixed["val"], wanted.samples, wanted.seed)
     state.latest |= elbo_metrics("val", values)
-    if cfg.training.select == "best" and state.latest["val/elbo"] > state.best_elbo:
+    if run.settings.training.select == "best" and state.latest["val/elbo"] > state.best_elbo:
         state.best_elbo, state.selected = state.latest["val/elbo"], state.epoch
-        state.best_weights = program.model.get_weights()
+        state.best_weights = run.model.get_weights()
 
 
-def early_stopping(cfg: Any, model: Any, state: dict[str, Any]) -> Any:
+def early_stopping(options: EarlyStopping, epochs: int, model: Any, state: dict[str, Any]) -> Any:
     """Keras's own callback, which sets `model.stop_training`; from where it stood."""
-    options = cfg.training.early_stopping
-    never = options.patience is None
     stopper = keras.callbacks.EarlyStopping(
         monitor="val/elbo",
         mode="max",
-        patience=cfg.training.epochs + 1 if never else options.patience,
+        patience=epochs + 1 if options.patience is None else options.patience,
         min_delta=options.min_delta,
         start_from_epoch=options.start_from_epoch,
     )

@@ -7,29 +7,37 @@ import math
 import pickle
 import signal
 import sys
+import tempfile
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from vae_lab.config import compose
 from vae_lab.config.checks import check
+from vae_lab.config.checks.facts import AXES
 from vae_lab.config.overrides import check_overrides
-from vae_lab.console.plan_table import show_plan, show_run
+from vae_lab.config.settings import settings_of
+from vae_lab.console.plan_table import show_adopted, show_plan, show_run
 from vae_lab.console.progress import Progress
 from vae_lab.errors import Pruned, UsageError
-from vae_lab.run.checkpoint import checkpoints_of
 from vae_lab.run.device import take_gpu
-from vae_lab.run.lock import Claim, Claimed, claims_folder
-from vae_lab.search.pruning import reporting
-from vae_lab.study.identity import AXES, hashes_of
-from vae_lab.tracking.records import RunRecord, failures_since, runs_so_far, runs_tagged
+from vae_lab.run.lock import Lock, Locked, lock_name, locks_folder
+from vae_lab.run.order import Order
+from vae_lab.study.identity import identity_of
+from vae_lab.tracking.artifacts import PLANNED_CODE, artifact
+from vae_lab.tracking.records import RunRecord, failures_since, read_run, run_of, runs_of
+from vae_lab.tracking.standing import adopt_alike, other_code, standings, standings_in
 from vae_lab.tracking.store import Store, open_store
 from vae_lab.tracking.tracked_run import is_worked_on
 
 LONGEST_NAME = 100
 # A job that took its process down this often (out of memory, most often) is not tried again in a sweep.
 MOST_ATTEMPTS = 3
+
+
+Reporting = Callable[[Any, int, Progress], Any]
 
 
 class Skipped(RuntimeError):
@@ -68,15 +76,42 @@ def single_name(overrides: list[str], seed: int) -> str:
     return "-".join([*shown, *rest, f"s{seed}"])
 
 
-def run_job(cfg: Any, overrides: list[str], choices: Mapping[str, str | None]) -> float:
-    """Brings one configuration to a finished run; returns its test ELBO, which sweepers maximize.
+def order_of(cfg: Any, tags: Mapping[str, str], name: str, store: Store) -> Order:
+    """The run that a configuration asks for. The last that knows of configurations: from here on there are settings."""
+    settings, described = settings_of(cfg), compose.plain(cfg)
+    params = compose.flat({key: described[key] for key in described if key not in compose.NOT_OF_THE_MODEL})
+    by_name = {f"{key.removesuffix('name')}_target_" for key in params if key.endswith(".name")}
+    return Order(
+        settings=settings,
+        identity=identity_of(settings),
+        name=name,
+        tags=tags,
+        config=compose.to_yaml(cfg),
+        params={key: value for key, value in params.items() if key not in by_name},  # a name stands for its class
+        store=store,
+        parent=cfg.sweep.parent,
+        checkpoints=Path(cfg.paths.checkpoints),
+    )
 
-    A run of the same training and evaluation that has finished is not done again, unless `sweep.repeat=all`; one that
-    was cut off goes on from its last checkpoint, inside the same MLflow run.
+
+def run_job(
+    cfg: Any, overrides: list[str], choices: Mapping[str, str | None], reporting: Reporting = lambda *job: job[-1]
+) -> float:
+    """Brings one configuration to a finished run; returns its validation ELBO, by which sweepers of Hydra's compare.
+
+    NaN where there are no validation rows: the test images are for the result. A run of the same identity that has
+    finished is not done again, unless `sweep.repeat=all`; one that was cut off goes on from its last checkpoint,
+    inside the same MLflow run.
+
+    Args:
+      cfg: the configuration, as Hydra composed it.
+      overrides: those that it was composed of.
+      choices: by axis, the chosen option.
+      reporting: who else is told of each epoch: the job's `sweep`, its epochs and its progress -> what is called.
 
     Raises:
-      UsageError: before any work, where the configuration cannot run.
-      Claimed: where another process works on the job.
+      UsageError: before any work, where the configuration cannot run, or a sweep has planned another run.
+      Locked: where another process works on the job.
       Skipped: where the sweep has failed too often, or the job has taken down its process too often.
     """
     check_overrides(overrides, cfg)
@@ -84,52 +119,60 @@ def run_job(cfg: Any, overrides: list[str], choices: Mapping[str, str | None]) -
     check_sweep(cfg)
     if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # a worker that is told to stop
-    tags = job_tags(cfg, overrides, choices) | hashes_of(compose.plain(cfg))
     name = cfg.sweep.run_name or single_name(overrides, cfg.seed)
     if cfg.sweep.plan:  # a sweep shows its own, and starts no job
-        evaluations = [tags["vae_lab.evaluation"]]
-        (record,) = runs_so_far(cfg.tracking.uri, cfg.tracking.experiment_name, evaluations)
-        show_plan([(name, cfg.training.epochs, record)])
+        identity = identity_of(settings_of(cfg))
+        (standing,) = standings_in(cfg.tracking.uri, cfg.tracking.experiment_name, [identity])
+        show_plan([(name, cfg.training.epochs, standing)])
         return math.nan
     store = open_store(cfg.tracking.uri, cfg.tracking.experiment_name, cfg.tracking.artifacts)
+    order = order_of(cfg, job_tags(cfg, overrides, choices), name, store)
+    require_planned(cfg.sweep, order)
+    why = cfg.sweep.why
+    if cfg.sweep.parent is None:
+        if cfg.sweep.accept == "code":
+            show_adopted(adopt_alike(store, [order.identity]))
+        why = standings(store, [order.identity])[0].why()
     progress = Progress(name, cfg.sweep.number, cfg.sweep.total, cfg.training.epochs, cfg.sweep.started)
-    with Claim(claims_folder(cfg.tracking.uri, cfg.paths.outputs), tags["vae_lab.evaluation"]):
-        known = runs_tagged(store, "vae_lab.evaluation", tags["vae_lab.evaluation"])
+    locks = locks_folder(cfg.tracking.uri, cfg.paths.outputs)
+    with Lock(locks, lock_name(store.experiment_id, order.identity.training)):
+        known = runs_of(store, "vae_lab.evaluation", [order.identity.evaluation])[order.identity.evaluation]
         if cfg.sweep.repeat == "missing" and (done := [record for record in known if record.status == "FINISHED"]):
             progress.done_before(done[-1].metrics)
-            if cfg.sweep.parent is None:
-                show_run(store, done[-1].run_id)
-            return done[-1].metrics["test/elbo"]
-        stop_after_failures(cfg, store)
-        begun = None if cfg.sweep.repeat == "all" else unfinished(known, has_checkpoint(cfg, tags))
-        tags["vae_lab.attempts"] = str(attempts(cfg, begun))
-        progress.starts(begun is not None)
-        value = work(cfg, name, tags, progress, begun, store)
-    if cfg.sweep.parent is None:
-        show_run(store, runs_tagged(store, "vae_lab.evaluation", tags["vae_lab.evaluation"])[-1].run_id)
+            value = done[-1].metrics.get("val/elbo", math.nan)
+        else:
+            stop_after_failures(cfg.sweep, store)
+            begun = None if cfg.sweep.repeat == "all" else unfinished(known, order)
+            order = replace(order, tags={**order.tags, "vae_lab.attempts": str(attempts(cfg.sweep, begun))})
+            progress.starts(begun is not None, why)
+            value = work(cfg, order, progress, begun, reporting)
+    if cfg.sweep.parent is None and (made := run_of(store, order.identity.evaluation)) is not None:
+        show_run(store, made.run_id)
     return value
 
 
-def work(cfg: Any, name: str, tags: dict[str, str], progress: Progress, begun: RunRecord | None, store: Store) -> float:
+def work(cfg: Any, order: Order, progress: Progress, begun: RunRecord | None, reporting: Reporting) -> float:
     """Trains and evaluates, or only evaluates where the same training has finished."""
     # TensorFlow warns of retracing where jobs of other structures call functions of the same name.
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     if cfg.sweep.total > 1:
-        take_gpu(claims_folder(cfg.tracking.uri, cfg.paths.outputs))
+        take_gpu(locks_folder(cfg.tracking.uri, cfg.paths.outputs))
     gc.disable()  # it would search half a million new objects for garbage again and again: a quarter of the time
     try:
-        from vae_lab.run.run import evaluate_again, run  # imports TensorFlow: not before the checks are over
+        from vae_lab.run.work import evaluate, train  # imports TensorFlow: not before the checks are over
     finally:
         gc.enable()
 
     try:
-        trained = runs_tagged(store, "vae_lab.training", tags["vae_lab.training"])
-        trained = [record for record in trained if record.status == "FINISHED" and "vae_lab.epoch" in record.tags]
+        same = runs_of(order.store, "vae_lab.training", [order.identity.training])[order.identity.training]
+        trained = [record for record in same if record.status == "FINISHED" and "vae_lab.epoch" in record.tags]
         run_id = begun.run_id if begun else None
-        if trained and cfg.sweep.repeat == "missing" and not (begun and has_checkpoint(cfg, tags)):
-            metrics = evaluate_again(cfg, name, tags, trained[-1], run_id)
+        anew = cfg.sweep.repeat == "all"
+        if trained and not anew and not (run_id and order.checkpoints_of(run_id).files()):
+            metrics = evaluate(order, trained[-1], run_id)
         else:
-            metrics = run(cfg, name, tags, reporting(cfg, progress), run_id)
+            beside = None if anew or begun else unfinished(same, order, with_checkpoint=True)
+            metrics = train(order, reporting(cfg.sweep, cfg.training.epochs, progress), run_id, beside)
     except Pruned:
         return math.nan
     except BaseException as error:
@@ -138,7 +181,7 @@ def work(cfg: Any, name: str, tags: dict[str, str], progress: Progress, begun: R
             raise RuntimeError(f"{type(error).__name__}: {error}") from None
         raise
     progress.finished(metrics)
-    return metrics["test/elbo"]
+    return metrics.get("val/elbo", math.nan)
 
 
 def can_be_sent(error: Exception) -> bool:
@@ -149,31 +192,36 @@ def can_be_sent(error: Exception) -> bool:
         return False
 
 
-def has_checkpoint(cfg: Any, tags: Mapping[str, str]) -> bool:
-    """Whether there is something to go on from."""
-    return bool(checkpoints_of(cfg, tags).files())
-
-
-def unfinished(known: list[RunRecord], has_checkpoint: bool) -> RunRecord | None:
+def unfinished(known: list[RunRecord], order: Order, with_checkpoint: bool = False) -> RunRecord | None:
     """The newest run that was cut off; one that failed only where it has left a checkpoint.
 
+    Args:
+      known: the runs among which it is.
+      order: the run that is to be made.
+      with_checkpoint: whether the others count only so, too.
+
     Raises:
-      Claimed: where another machine works on it.
+      Locked: where another machine works on one of them.
     """
     if any(record.status == "RUNNING" and is_worked_on(record.tags) for record in known):
-        raise Claimed("another machine works on this job")
-    statuses = ("RUNNING", "KILLED", "FAILED") if has_checkpoint else ("RUNNING", "KILLED")
-    begun = [record for record in known if record.status in statuses and "vae_lab.pruned" not in record.tags]
+        raise Locked("another machine works on this job")
+    begun = [
+        record
+        for record in known
+        if record.status != "FINISHED"
+        and "vae_lab.pruned" not in record.tags
+        and (order.checkpoints_of(record.run_id).files() or not (with_checkpoint or record.status == "FAILED"))
+    ]
     return begun[-1] if begun else None
 
 
-def attempts(cfg: Any, begun: RunRecord | None) -> int:
+def attempts(sweep: Any, begun: RunRecord | None) -> int:
     """How often this start of the sweep has begun the job, this time included.
 
     Raises:
       Skipped: where the job's process has died under it too often, out of memory most likely.
     """
-    if begun is None or begun.status != "RUNNING" or begun.tags.get("vae_lab.sweep_started") != str(cfg.sweep.started):
+    if begun is None or begun.status != "RUNNING" or begun.tags.get("vae_lab.sweep_started") != str(sweep.started):
         return 1
     times = int(begun.tags["vae_lab.attempts"])
     if times >= MOST_ATTEMPTS:
@@ -181,19 +229,37 @@ def attempts(cfg: Any, begun: RunRecord | None) -> int:
     return times + 1
 
 
-def stop_after_failures(cfg: Any, store: Store) -> None:
-    """Raises Skipped where `sweep.max_failures` jobs of this sweep have failed since it was started."""
-    if cfg.sweep.max_failures is None or cfg.sweep.parent is None:
+def require_planned(sweep: Any, order: Order) -> None:
+    """Raises UsageError where this machine would run something else than the sweep has planned."""
+    if sweep.identity in (None, order.identity.evaluation):
         return
-    failed = failures_since(store, cfg.sweep.parent, cfg.sweep.started)
-    if failed >= cfg.sweep.max_failures:
-        raise Skipped(f"{failed} jobs have failed, and sweep.max_failures={cfg.sweep.max_failures}")
+    with tempfile.TemporaryDirectory() as folder:
+        path = artifact(order.store, read_run(order.store, sweep.parent), PLANNED_CODE, Path(folder))
+        files = other_code(json.loads(path.read_text()), order.identity) if path is not None else ""
+    what = f"other code: {files}" if files else "other settings or data"
+    raise UsageError(
+        f"{order.name} would be another run on this machine than was planned ({what}); bring both to one state, and "
+        "start the sweep again"
+    )
+
+
+def stop_after_failures(sweep: Any, store: Store) -> None:
+    """Raises Skipped where `sweep.max_failures` jobs of this sweep have failed since it was started."""
+    if sweep.max_failures is None or sweep.parent is None:
+        return
+    failed = failures_since(store, sweep.parent, sweep.started)
+    if failed >= sweep.max_failures:
+        raise Skipped(f"{failed} jobs have failed, and sweep.max_failures={sweep.max_failures}")
 
 
 def check_sweep(cfg: Any) -> None:
     """Raises UsageError where a setting of the sweep is none."""
     if cfg.sweep.repeat not in ("missing", "all"):
         raise UsageError(f"sweep.repeat={cfg.sweep.repeat} must be missing or all")
+    if cfg.sweep.accept not in (None, "code"):
+        raise UsageError(f"sweep.accept={cfg.sweep.accept} must be code, or null")
+    if cfg.sweep.accept and cfg.sweep.repeat == "all":
+        raise UsageError("sweep.accept=code takes runs as they are, and sweep.repeat=all makes them anew; say one")
     most = cfg.sweep.max_failures
     if most is not None and (not isinstance(most, int) or most < 1):
         raise UsageError(f"sweep.max_failures={most} must be a whole number of at least 1, or null")

@@ -7,14 +7,14 @@ weights are assigned into a program that exists.
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
-from vae_lab.config import compose
-from vae_lab.config.checks.facts import fact
-from vae_lab.data.dataset import Dataset, load
+from vae_lab.config import parts
+from vae_lab.config.settings import Settings
+from vae_lab.data.dataset import load
+from vae_lab.data.images import RunImages, run_images
 from vae_lab.evaluation.elbo import ElboEvaluator
 from vae_lab.evaluation.importance import LogLikelihoodEvaluator
-from vae_lab.study.identity import model_structure, resolve_jit, training_structure
+from vae_lab.run.device import resolved_jit
+from vae_lab.study.structure import model_structure, training_structure
 from vae_lab.training import Trainer
 
 
@@ -28,27 +28,6 @@ class Program:
     log_likelihood: LogLikelihoodEvaluator
 
 
-@dataclass(frozen=True)
-class Pixels:
-    """A run's pixels after binarization: for training, and fixed ones of each split for evaluation."""
-
-    train: np.ndarray
-    train_levels: int
-    fixed: dict[str, tuple[np.ndarray, int]]  # by split: pixels and their levels
-
-    def levels(self) -> int:
-        """Grey levels of the pixels that the likelihood scores."""
-        return self.fixed["test"][1]
-
-    def train_images(self, count: int = 5000) -> np.ndarray:
-        """The first training images in [0, 1], before any drawing at visits."""
-        return self.fixed["train"][0][:count] / np.float32(self.fixed["train"][1] - 1)
-
-    def train_mean(self) -> np.ndarray:
-        """Mean training image in [0, 1]."""
-        return self.train.mean(axis=0, dtype=np.float64) / (self.train_levels - 1)
-
-
 # Decodings of the final log-likelihood from which on compiling the likelihood is faster than not.
 DECODINGS_TO_COMPILE = 200_000
 
@@ -56,85 +35,73 @@ _models: dict[str, tuple[Any, ElboEvaluator, LogLikelihoodEvaluator]] = {}
 _trainers: dict[str, Trainer] = {}
 
 
-def load_dataset(cfg: Any) -> Dataset:
-    """The data set of a configuration; the last two stay in memory."""
-    return load(cfg.data)
+def images_of(settings: Settings) -> RunImages:
+    """A run's images."""
+    return run_images(load(settings.options["data"]), parts.make(settings.options["binarization"]))
 
 
-def binarize(dataset: Dataset, binarization: Any) -> Pixels:
-    """Applies a binarization to every split."""
-    fixed = {name: binarization.fix(split.pixels, dataset.levels, name) for name, split in dataset.splits().items()}
-    train, levels = (dataset.train.pixels, dataset.levels) if binarization.redraws else fixed["train"]
-    return Pixels(train, levels, fixed)
-
-
-def jit_evaluation(cfg: Any, pixels: Pixels) -> bool:
+def jit_evaluation(settings: Settings, images: RunImages) -> bool:
     """Whether XLA compiles the likelihood in evaluations too, which costs seconds: where enough of it earns them."""
-    decodings = len(pixels.fixed["test"][0]) * cfg.evaluation.importance_samples
-    return cfg.training.jit is not False and decodings >= DECODINGS_TO_COMPILE
+    decodings = len(images.fixed["test"].pixels) * settings.evaluation.importance_samples
+    return settings.training.jit is not False and decodings >= DECODINGS_TO_COMPILE
 
 
-def has_closed_form_kl(cfg: Any) -> bool:
-    """Whether KL(posterior, prior) has a closed form, by the posterior's stated facts."""
-    return cfg.prior.name in fact(cfg.posterior, "closed_form_kl_with", [])
+def new_model(settings: Settings, images: RunImages) -> Any:
+    """The run's model with the initial weights of its seed."""
+    return parts.make_model(settings, images.shape, images.levels, images.train_mean, images.first())
 
 
-def new_model(cfg: Any, pixels: Pixels) -> Any:
-    """The configuration's model with the initial weights of its seed."""
-    return compose.make_model(cfg, pixels.train.shape[1:], pixels.levels(), pixels.train_mean(), pixels.train_images())
-
-
-def evaluators(cfg: Any, model: Any, pixels: Pixels) -> tuple[ElboEvaluator, LogLikelihoodEvaluator]:
+def evaluators(settings: Settings, model: Any, images: RunImages) -> tuple[ElboEvaluator, LogLikelihoodEvaluator]:
     """The evaluations of a model."""
-    jit = jit_evaluation(cfg, pixels)
-    return ElboEvaluator(model, has_closed_form_kl(cfg), jit), LogLikelihoodEvaluator(model, jit)
+    jit = jit_evaluation(settings, images)
+    return ElboEvaluator(model, settings.closed_form_kl, jit), LogLikelihoodEvaluator(model, jit)
 
 
-def new_trainer(cfg: Any, model: Any, pixels: Pixels, binarization: Any) -> Trainer:
+def new_trainer(settings: Settings, model: Any, images: RunImages) -> Trainer:
     """The compiled training of a model."""
-    optimizer, _ = compose.make_optimizer(cfg, steps_per_epoch(cfg, pixels))
+    training = settings.training
     return Trainer(
         model,
-        compose.make_estimator(cfg),
-        optimizer,
-        binarization,
-        pixels.train_levels,
-        cfg.training.batch_size,
-        cfg.training.loss_reduction,
-        cfg.training.normalize_gradients,
-        resolve_jit(compose.plain(cfg)),
+        estimator=parts.make(settings.options["estimator"]),
+        optimizer=parts.make_optimizer(settings, steps_per_epoch(settings, images))[0],
+        binarization=parts.make(settings.options["binarization"]),
+        levels=images.train.levels,
+        batch_size=training.batch_size,
+        loss_reduction=training.loss_reduction,
+        normalize_gradients=training.normalize_gradients,
+        jit=resolved_jit(settings),
     )
 
 
-def new_program(cfg: Any, pixels: Pixels, binarization: Any) -> Program:
-    """A program of its own for a configuration, with the initial weights of its seed. Nothing is compiled yet."""
-    model = new_model(cfg, pixels)
-    return Program(model, new_trainer(cfg, model, pixels, binarization), *evaluators(cfg, model, pixels))
+def new_program(settings: Settings, images: RunImages) -> Program:
+    """A program of its own for a run, with the initial weights of its seed. Nothing is compiled yet."""
+    model = new_model(settings, images)
+    return Program(model, new_trainer(settings, model, images), *evaluators(settings, model, images))
 
 
-def program_for(cfg: Any, pixels: Pixels, binarization: Any) -> Program:
-    """The program that this process has for the configuration's structure, put to the initial weights of its seed.
+def program_for(settings: Settings, images: RunImages) -> Program:
+    """The program that this process has for the run's structure, put to the initial weights of its seed.
 
     Runs that differ in how they train share the model and its evaluations.
     """
-    described = compose.plain(cfg)
-    # Of a user's own file the configuration tells neither shape nor type.
-    shape = f"{pixels.train.shape[1:]} {pixels.train.dtype}"
-    structure = f"{model_structure(described)} {jit_evaluation(cfg, pixels)} {shape}"
-    fresh = new_model(cfg, pixels)
+    # Of a user's own file the settings tell neither shape nor type.
+    shape = f"{images.shape} {images.train.pixels.dtype}"
+    structure = f"{model_structure(settings)} {jit_evaluation(settings, images)} {shape}"
+    fresh = new_model(settings, images)
     if structure not in _models:
-        _models[structure] = fresh, *evaluators(cfg, fresh, pixels)
+        _models[structure] = fresh, *evaluators(settings, fresh, images)
     model, elbo, log_likelihood = _models[structure]
     if model is not fresh:
         model.set_weights(fresh.get_weights())
-    training = f"{structure} {training_structure(described, len(pixels.train))}"
+    rows = len(images.train.pixels)
+    training = f"{structure} {training_structure(settings, rows)} {resolved_jit(settings)}"
     if training not in _trainers:
-        _trainers[training] = new_trainer(cfg, model, pixels, binarization)
+        _trainers[training] = new_trainer(settings, model, images)
     trainer = _trainers[training]
-    trainer.reset_optimizer(compose.make_optimizer(cfg, steps_per_epoch(cfg, pixels))[1])
+    trainer.reset_optimizer(parts.make_optimizer(settings, steps_per_epoch(settings, images))[1])
     return Program(model, trainer, elbo, log_likelihood)
 
 
-def steps_per_epoch(cfg: Any, pixels: Pixels) -> int:
+def steps_per_epoch(settings: Settings, images: RunImages) -> int:
     """Whole batches in the training rows."""
-    return len(pixels.train) // cfg.training.batch_size
+    return len(images.train.pixels) // settings.training.batch_size

@@ -11,6 +11,7 @@ from optuna.trial import TrialState
 from rich.table import Table as ScreenTable
 
 from vae_lab.console.terminal import console
+from vae_lab.report.format import short
 from vae_lab.report.table import csv_table, markdown_table
 from vae_lab.search.storage import AGAIN
 
@@ -47,21 +48,12 @@ class TrialTable:
         console().print(screen)
 
 
-def short(value: Any) -> str:
-    """A value as one reads it.
-
-    >>> short(0.00123456), short(64), short("mixture")
-    ('0.001235', '64', 'mixture')
-    """
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
 def point_text(params: Mapping[str, Any]) -> str:
     """A point in one line."""
     return " ".join(f"{key}={short(value)}" for key, value in params.items())
 
 
-def table_of(study: Any, metric: str, records: Mapping[int, Sequence[Any]]) -> TrialTable:
+def trial_table(study: Any, metric: str, records: Mapping[int, Sequence[Any]]) -> TrialTable:
     """The trials of a study with the runs they have come to, by trial number."""
     trials = study.get_trials(deepcopy=False)
     keys = list(dict.fromkeys(key for trial in trials for key in trial.params))
@@ -110,7 +102,7 @@ def importances(study: Any) -> dict[str, float]:
     return optuna.importance.get_param_importances(study, evaluator=evaluator)
 
 
-def page(study: Any, metric: str) -> str | None:
+def search_page(study: Any, metric: str) -> str | None:
     """An HTML page of history, slices and curves by epoch, for which no network is needed; None without a trial."""
     if not study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
         return None

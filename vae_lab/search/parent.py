@@ -8,13 +8,13 @@ from typing import Any
 
 from optuna.trial import TrialState
 
-from vae_lab.run.lock import claims_folder
-from vae_lab.search.findings import TrialTable, importances, page, point_text, table_of
+from vae_lab.run.lock import locks_folder
+from vae_lab.search.findings import TrialTable, importances, point_text, search_page, trial_table
 from vae_lab.study.jobs import CheckedJob
 from vae_lab.sweep.doctor import close_dead_runs
 from vae_lab.sweep.parent import PLAN_TAG
-from vae_lab.tracking.environment import provenance
-from vae_lab.tracking.records import RunRecord, metric_at, newest_finished, run_of, runs_tagged, tag_run
+from vae_lab.tracking.environment import environment
+from vae_lab.tracking.records import RunRecord, newest_of, runs_tagged, tag_run
 from vae_lab.tracking.store import Store, look_into, open_store
 from vae_lab.tracking.tracked_run import TrackedRun
 
@@ -35,6 +35,7 @@ class SearchRun:
     def __init__(self, cfg: Any, study: Any, metric: str, command: str, key: str):
         self.cfg, self.study, self.metric = cfg, study, metric
         self.jobs: list[CheckedJob] = []  # that this start has launched
+        self.why: dict[str, str] = {}  # by job; what is like a point is known as another trial
         self.store = store_of(cfg)
         tags = {
             "vae_lab.kind": "sweep",
@@ -44,34 +45,25 @@ class SearchRun:
         }
         before = runs_tagged(self.store, PLAN_TAG, key)
         self.run = TrackedRun(
-            self.store, study.study_name, provenance() | tags, run_id=before[-1].run_id if before else None
+            self.store, study.study_name, environment() | tags, run_id=before[-1].run_id if before else None
         )
 
     def records(self) -> list[RunRecord]:
         """The runs that this start's jobs have come to."""
-        return [record for job in self.jobs if (record := run_of(self.store, job.evaluation))]
+        there = newest_of(self.store, [job.identity.evaluation for job in self.jobs])
+        return [record for record in there.values() if record is not None]
 
     def value(self, jobs: Sequence[CheckedJob]) -> float:
         """The metric at the selected weights, as a mean over a trial's jobs; NaN where a run has none."""
-        return statistics.fmean(self._value(run_of(self.store, job.evaluation)) for job in jobs)
-
-    def _value(self, record: RunRecord | None) -> float:
-        if record is None or record.status != "FINISHED":
-            return math.nan
-        if record.trained_by != record.run_id:
-            same = self._same_training(record)
-            return self._value(newest_finished([run for run in same if run.run_id == record.trained_by]))
-        value = metric_at(self.store, record.run_id, self.metric, int(record.tags["vae_lab.epoch"]))
-        return math.nan if value is None else value
-
-    def _same_training(self, record: RunRecord) -> list[RunRecord]:
-        return runs_tagged(self.store, "vae_lab.training", record.tags["vae_lab.training"])
+        there = newest_of(self.store, [job.identity.evaluation for job in jobs]).values()
+        finished = [run.metrics.get(self.metric, math.nan) for run in there if run and run.status == "FINISHED"]
+        return statistics.fmean(finished) if len(finished) == len(jobs) else math.nan
 
     def close(self, status: str) -> None:
         """Tags the best trial, logs what was found, shows it and ends the run."""
-        close_dead_runs(self.store, claims_folder(self.cfg.tracking.uri, self.cfg.paths.outputs), self.run.run_id)
+        close_dead_runs(self.store, locks_folder(self.cfg.tracking.uri, self.cfg.paths.outputs), self.run.run_id)
         records = records_of(self.store, self.study)
-        table = table_of(self.study, self.metric, records)
+        table = trial_table(self.study, self.metric, records)
         self.run.text(table.markdown(), "trials.md")
         self.run.text(table.csv(), "trials.csv")
         table.show()
@@ -82,7 +74,7 @@ class SearchRun:
         if shares := importances(self.study):
             self.run.text(json.dumps(shares, indent=1), "importances.json")
             print("importance: " + ", ".join(f"{key} {share:.2f}" for key, share in shares.items()))
-        if (content := page(self.study, self.metric)) is not None:
+        if (content := search_page(self.study, self.metric)) is not None:
             self.run.text(content, "search.html")
         self.run.finish(status)
 
@@ -113,7 +105,7 @@ def records_of(store: Store, study: Any) -> dict[int, list[RunRecord]]:
     found = {}
     for trial in study.get_trials(deepcopy=False):
         identities = trial.user_attrs.get("evaluations", [])
-        known = [run_of(store, identity) for identity in identities]
+        known = newest_of(store, identities).values()
         found[trial.number] = [record for record in known if record is not None]
     return found
 
@@ -121,4 +113,4 @@ def records_of(store: Store, study: Any) -> dict[int, list[RunRecord]]:
 def trials_so_far(cfg: Any, study: Any, metric: str) -> TrialTable:
     """The table of a search that is not under way."""
     store = look_into(cfg.tracking.uri, cfg.tracking.experiment_name)
-    return table_of(study, metric, records_of(store, study) if store else {})
+    return trial_table(study, metric, records_of(store, study) if store else {})

@@ -9,13 +9,13 @@ from vae_lab.errors import Pruned
 log = logging.getLogger("vae_lab")
 
 
-def reporting(cfg: Any, progress: Progress) -> Any:
+def reporting(sweep: Any, epochs: int, progress: Progress) -> Any:
     """What a job calls after each group of steps: its progress, and with `sweep.storage` its trial too.
 
     Raises:
       Pruned: where the trial has been pruned before.
     """
-    return progress if cfg.sweep.storage is None else Reports(cfg, progress)
+    return progress if sweep.storage is None else Reports(sweep, epochs, progress)
 
 
 class Reports:
@@ -24,15 +24,15 @@ class Reports:
     The job loads the study by itself, wherever it runs.
     """
 
-    def __init__(self, cfg: Any, progress: Progress):
+    def __init__(self, sweep: Any, epochs: int, progress: Progress):
         import optuna
 
         from vae_lab.search.storage import SETTINGS, load_study
 
-        self.progress, self.epochs = progress, cfg.training.epochs
-        self.study = load_study(cfg.sweep.study, cfg.sweep.storage)
+        self.progress, self.epochs = progress, epochs
+        self.study = load_study(sweep.study, sweep.storage)
         self.metric = self.study.user_attrs[SETTINGS]["metric"]
-        self.number = cfg.sweep.trial
+        self.number = sweep.trial
         trial = self.study.get_trials(deepcopy=False)[self.number]
         if trial.state == optuna.trial.TrialState.PRUNED:
             raise Pruned("before")

@@ -12,13 +12,15 @@ from typing import Any
 from optuna.trial import TrialState
 
 from vae_lab.config.compose import plain
-from vae_lab.console.progress import duration
+from vae_lab.config.composer import Composer
 from vae_lab.errors import UsageError
+from vae_lab.report.format import clock
 from vae_lab.run.job import check_sweep
-from vae_lab.run.lock import Claim, Claimed, claims_folder
+from vae_lab.run.lock import Lock, Locked, locks_folder
 from vae_lab.search.space import Point, Space, check_space, read_space
 from vae_lab.search.storage import ask_again, find_study, key_of, make_part, open_storage, open_study
 from vae_lab.search.trials import Trials, jobs_of
+from vae_lab.study.code import Sources
 from vae_lab.study.plan import to_override
 from vae_lab.sweep.multirun import Launch, check_workers, share_cores
 
@@ -49,10 +51,11 @@ def search(
         space = read_space(settings["params"], arguments, parse)
         storage = open_storage(settings["storage"]).url
         identities: dict[str, str] = {}
+        composer, sources = Composer(compose), Sources()
 
         def check_point(point: Point) -> None:
             try:
-                identities[key_of(point)] = jobs_of(space, point, {}, storage, compose)[0].evaluation
+                identities[key_of(point)] = jobs_of(space, point, {}, storage, composer, sources)[0].identity.evaluation
             except UsageError as error:
                 for key, value in point.items():
                     if isinstance(value, float) and f"{key}={value} must be a whole number" in str(error):
@@ -72,14 +75,14 @@ def search(
         if config.sweep.plan:
             show_search(config, settings, space, find_study(name, storage, content), name)
             return
-        with Claim(claims_folder(storage, config.paths.outputs), f"search-{digest([name, storage])}"):
+        with Lock(locks_folder(storage, config.paths.outputs), f"search-{digest([name, storage])}"):
             parts = settings["sampler"], settings["pruner"]
             study = open_study(name, storage, settings["direction"], content, *parts)
-            run_search(config, settings, space, study, storage, compose, launch)
+            run_search(config, settings, space, study, storage, composer, launch)
     except UsageError as error:
         print(error, file=sys.stderr)
         sys.exit(2)
-    except Claimed:
+    except Locked:
         print(f"another process runs the search {name} now", file=sys.stderr)
         sys.exit(1)
 
@@ -90,7 +93,7 @@ def run_search(
     space: Space,
     study: Any,
     storage: str,
-    compose: Callable[[Sequence[str]], Any],
+    composer: Composer,
     launch: Launch,
 ) -> None:
     """Runs what is left of a search, as `search` says."""
@@ -102,14 +105,14 @@ def run_search(
     share_cores(at_once(config.hydra.launcher.get("n_jobs"), settings["n_jobs"], len(space.seeds)))
     command, key = shlex.join(["python", *sys.argv]), digest([study.study_name, storage])
     parent = SearchRun(config, study, settings["metric"], command, key)
-    trials = Trials(study, storage, settings, space, parent, compose, launch, left)
+    trials = Trials(study, storage, settings, space, parent, composer, launch, left)
     began, status, stopped = time.time(), "KILLED", None
     try:
         stopped = trials.run()
         status = "FAILED" if trials.failures and stopped else "FINISHED"
     finally:
         parent.close(status)
-        print(f"{completed(study)} of {many} trials complete, after {duration(time.time() - began)}")
+        print(f"{completed(study)} of {many} trials complete, after {clock(time.time() - began)}")
         print(f"\nSee it in MLflow:\n  {parent.store.ui_command()}\nsweep: {parent.run.run_id}")
         if completed(study) < many:
             print("The same command again goes on.")

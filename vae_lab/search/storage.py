@@ -13,7 +13,7 @@ from filelock import FileLock
 from hydra.errors import InstantiationException
 from optuna.trial import TrialState
 
-from vae_lab.config.compose import make
+from vae_lab.config.parts import make
 from vae_lab.errors import UsageError
 from vae_lab.tracking.store import SQLITE, database_path
 
@@ -124,7 +124,7 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     others = ("metric", "direction", "seeds")
     told += [f"its {key} was {before[key]} and not {now[key]}" for key in others if before[key] != now[key]]
     if not told and before["rest"] != now["rest"]:
-        told = ["it had another model, data set, training or evaluation beside its space"]
+        told = ["it had another model, data set, training, evaluation or code beside its space"]
     return "; ".join(told)
 
 

@@ -2,15 +2,17 @@
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from optuna.trial import TrialState
 
+from vae_lab.config.composer import Composer
 from vae_lab.errors import UsageError
 from vae_lab.search.space import Point, Space
 from vae_lab.search.storage import ask, key_of, known_points
+from vae_lab.study.code import Sources
 from vae_lab.study.jobs import CheckedJob, checked_job
 from vae_lab.study.plan import Job, to_override
 from vae_lab.sweep.multirun import Launch, run_all
@@ -26,7 +28,8 @@ def jobs_of(
     point: Point,
     told: Mapping[str, Any],
     storage: str,
-    compose: Callable[[Sequence[str]], Any],
+    composer: Composer,
+    sources: Sources,
 ) -> list[CheckedJob]:
     """The jobs of a point, one a seed; the first reports to the trial.
 
@@ -39,7 +42,7 @@ def jobs_of(
         keys = told if jobs else {**told, "storage": storage}
         overrides = [to_override(f"sweep.{key}", value) for key, value in keys.items()]
         job = Job(name, f"{name}-s{seed}", (*space.overrides(point, seed), *overrides))
-        jobs.append(checked_job(job, compose))
+        jobs.append(checked_job(job, composer, sources))
     return jobs
 
 
@@ -52,7 +55,7 @@ class Trials:
       settings: `hydra.sweeper`, plain.
       space: what is searched.
       parent: the search's MLflow run.
-      compose, launch: as of `multirun`.
+      composer: of its jobs' configurations; launch: as of `multirun`.
       trials_left: how many trials this start has to complete.
     """
 
@@ -61,11 +64,12 @@ class Trials:
     settings: Mapping[str, Any]
     space: Space
     parent: Any
-    compose: Callable[[Sequence[str]], Any]
+    composer: Composer
     launch: Launch
     trials_left: int
     completed: int = 0  # by this start
     in_vain: int = 0  # trials in a row without a new complete one
+    sources: Sources = field(default_factory=Sources)
     failures: list[str] = field(default_factory=list)  # in words, those in a row
     started: float = field(default_factory=time.time)
 
@@ -98,12 +102,12 @@ class Trials:
                 continue
             try:
                 told = {"study": self.study.study_name, "trial": trial.number}
-                jobs = jobs_of(self.space, trial.params, told, self.storage, self.compose)
+                jobs = jobs_of(self.space, trial.params, told, self.storage, self.composer, self.sources)
             except UsageError as error:  # two choices that do not go together: the sampler learns to avoid them
                 trial.set_user_attr("reason", str(error))
                 self.tell(trial, "PRUNED")
                 continue
-            trial.set_user_attr("evaluations", [job.evaluation for job in jobs])
+            trial.set_user_attr("evaluations", [job.identity.evaluation for job in jobs])
             fresh[key] = trial, jobs
         failed = self.train(list(fresh.values()))
         known = known_points(self.study)

@@ -25,7 +25,7 @@ TERM = re.compile(rf"(\d+(\.\d+)? )?{METRIC.pattern}")
 
 
 @dataclass(frozen=True)
-class Claim:
+class Expectation:
     """One expectation: an arm's metric, or the difference of two arms', lies between two bounds."""
 
     arms: tuple[str, ...]  # one, or two: the first minus the second
@@ -43,7 +43,7 @@ class Claim:
 
     @property
     def subject(self) -> str:
-        """What the claim is about."""
+        """What the expectation is about."""
         return " − ".join(self.arms)
 
 
@@ -52,7 +52,7 @@ def study_metric(study: Mapping[str, Any] | None) -> str:
     return str((study or {}).get("metric") or DEFAULT_METRIC)
 
 
-def read_claims(study: Mapping[str, Any]) -> tuple[Claim, ...]:
+def read_expectations(study: Mapping[str, Any]) -> tuple[Expectation, ...]:
     """Reads `study.expected`.
 
     Raises:
@@ -61,10 +61,10 @@ def read_claims(study: Mapping[str, Any]) -> tuple[Claim, ...]:
     rows = study.get("expected") or []
     if not isinstance(rows, Sequence) or isinstance(rows, str):
         raise UsageError("study.expected must be a list of rows, such as {arm: mvn, value: -90, tolerance: 1, ...}")
-    return tuple(_claim(row, f"study.expected[{number}]", study) for number, row in enumerate(rows))
+    return tuple(_expectation(row, f"study.expected[{number}]", study) for number, row in enumerate(rows))
 
 
-def _claim(row: Any, place: str, study: Mapping[str, Any]) -> Claim:
+def _expectation(row: Any, place: str, study: Mapping[str, Any]) -> Expectation:
     keys = set(row) - {"metric"} if isinstance(row, Mapping) else set()
     if keys not in [form | COMMON for form in KEYS]:
         forms = " or ".join(f"{{{', '.join(sorted(form))}, metric (optional), source, mark}}" for form in KEYS)
@@ -86,11 +86,11 @@ def _claim(row: Any, place: str, study: Mapping[str, Any]) -> Claim:
     if unknown := [arm for arm in arms if arm not in study["arms"]]:
         raise UsageError(f"{place} names the arm {unknown[0]}; study.arms has {', '.join(map(str, study['arms']))}")
     low, high, stated = _value_bounds(row, place) if "arm" in row else _bounds(row["between"], place)
-    return Claim(tuple(map(str, arms)), metric, low, high, stated, row["source"].strip(), row["mark"])
+    return Expectation(tuple(map(str, arms)), metric, low, high, stated, row["source"].strip(), row["mark"])
 
 
 def value_of(metric: str, metrics: Mapping[str, float]) -> float | None:
-    """A claim's metric, None where the metrics have it not.
+    """An expectation's metric, None where the metrics have it not.
 
     >>> value_of("test/distortion + 2 test/rate", {"test/distortion": 90.0, "test/rate": 13.5})
     117.0

@@ -1,14 +1,15 @@
-"""What makes two runs the same run (three hashes), and two models the same compiled program."""
+"""What determines a run's numbers: settings, data and code. The same on every machine, and known without TensorFlow."""
 
 import hashlib
 import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any
 
+from vae_lab.config.settings import Settings
 from vae_lab.data.dataset import identity as data_identity
-from vae_lab.run.device import gpus
-
-# Raise it by one whenever a change of the code changes results.
-NUMERICS_VERSION = 6
+from vae_lab.study.code import Sources
 
 # Keys, or how they begin, that say where and how fast, not what: a run is the same with or without them.
 PLACES = (
@@ -23,77 +24,185 @@ PLACES = (
     "evaluation.pictures",
 )
 
-AXES = ("data", "binarization", "encoder", "posterior", "decoder", "likelihood", "prior", "estimator")
+# Where the code of a number begins, beside the classes that the options name.
+TRAINING_CODE = ("vae_lab.config.parts", "vae_lab.data.images", "vae_lab.run.fit", "vae_lab.training")
+VALIDATION_CODE = ("vae_lab.evaluation.elbo", "vae_lab.evaluation.metrics")
+EVALUATION_CODE = ("vae_lab.evaluation.final", "vae_lab.evaluation.elbo", "vae_lab.evaluation.importance")
+# What they import that makes none: places, words and pictures; and libraries, which belong to the environment.
+NO_NUMBERS = (
+    "vae_lab.config.checks",
+    "vae_lab.config.compose",
+    "vae_lab.config.settings",
+    "vae_lab.console",
+    "vae_lab.errors",
+    "vae_lab.evaluation.pictures",
+    "vae_lab.report",
+    "vae_lab.run.checkpoint",
+    "vae_lab.run.conclude",
+    "vae_lab.run.device",
+    "vae_lab.run.interrupts",
+    "vae_lab.run.order",
+    "vae_lab.run.run",
+    "vae_lab.study",
+    "vae_lab.tracking",
+    *("tensorflow", "tensorflow_probability", "keras", "numpy", "scipy", "sklearn"),
+)
+DRAWS = ("seed", "samples")  # of the evaluation: what its noise depends on
+# What follows for the evaluation from the options' facts.
+SWITCHES = ("closed_form_kl", "fast_log_prob", "bits_offset")
+MOST_DIFFERENCES = 4  # that are named
 
 
-def _content(cfg: dict[str, Any], node: str, *left_out: str) -> dict[str, Any]:
-    """What counts of a node: its settings without facts and places."""
-    ignored = ("facts", *left_out)
-    return {key: value for key, value in cfg[node].items() if key not in ignored and f"{node}.{key}" not in PLACES}
+def without_places(node: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """What counts of an option or a group: its settings without facts and places."""
+    return {key: value for key, value in settings.items() if key != "facts" and f"{node}.{key}" not in PLACES}
 
 
-def _digest(content: Any) -> str:
+def normalised(value: Any) -> Any:
+    """A setting in its plainest form: 1.0 is 1, and a tuple a list.
+
+    >>> normalised([1.0, True, {"rate": 5e-1}])
+    [1, True, {'rate': 0.5}]
+    """
+    if isinstance(value, Mapping):
+        return {str(key): normalised(entry) for key, entry in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [normalised(entry) for entry in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def dotted(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """The leaves of nested mappings by dotted keys; lists are leaves."""
+    for key, value in node.items():
+        if isinstance(value, Mapping) and value:
+            yield from dotted(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def digest_of(content: Any) -> str:
+    """A short digest of what JSON can say."""
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def resolve_jit(cfg: dict[str, Any]) -> bool:
-    """Whether XLA compiles: `training.jit`, where auto means yes, but for convolutions on a CPU: oneDNN is faster."""
-    if cfg["training"]["jit"] != "auto":
-        return cfg["training"]["jit"]
-    convolutional = any((cfg[axis].get("facts") or {}).get("convolutional") for axis in ("encoder", "decoder"))
-    return not convolutional or bool(gpus())
+@dataclass(frozen=True)
+class Identity:
+    """What a run's numbers are the result of.
+
+    Attributes:
+      trained: the settings of training by dotted keys, the seed among them.
+      evaluated: those of the evaluation.
+      data: SHA-256 of the data set's pixels as its files have them.
+      training_code, evaluation_code: by file, a digest of what of it can change a number.
+    """
+
+    trained: dict[str, Any]
+    evaluated: dict[str, Any]
+    data: str
+    training_code: dict[str, str]
+    evaluation_code: dict[str, str]
+
+    @cached_property
+    def training(self) -> str:
+        """Equal for runs that come to the same weights."""
+        return digest_of([self.trained, self.data, self.training_code])
+
+    @cached_property
+    def evaluation(self) -> str:
+        """Equal for runs that come to the same metrics."""
+        return digest_of([self.training, self.evaluated, self.evaluation_code])
+
+    @cached_property
+    def group(self) -> str:
+        """Equal for runs that differ in their seed alone."""
+        of_group = {key: value for key, value in self.trained.items() if key != "seed"}
+        return digest_of([of_group, self.data, self.training_code, self.evaluated, self.evaluation_code])
+
+    @cached_property
+    def asked(self) -> str:
+        """Equal for runs of the same settings and data, whatever the code."""
+        return digest_of([self.trained, self.data, self.evaluated])
+
+    @property
+    def code(self) -> dict[str, str]:
+        """All files of code, with their digests."""
+        return self.training_code | self.evaluation_code
+
+    def tags(self) -> dict[str, str]:
+        """The tags that a run is found by."""
+        return {
+            "vae_lab.training": self.training,
+            "vae_lab.evaluation": self.evaluation,
+            "vae_lab.group": self.group,
+            "vae_lab.asked": self.asked,
+            "vae_lab.data_sha256": self.data,
+        }
+
+    def to_json(self) -> str:
+        """The identity as a person can read it; `from_json` reads it back."""
+        digests = {"training": self.training, "evaluation": self.evaluation, "group": self.group}
+        return json.dumps(digests | asdict(self), indent=1)
+
+    @classmethod
+    def from_json(cls, text: str) -> "Identity":
+        """What `to_json` wrote."""
+        content = json.loads(text)
+        return cls(**{name: content[name] for name in cls.__dataclass_fields__})
 
 
-def training_content(cfg: dict[str, Any]) -> dict[str, Any]:
-    """What a trained run depends on but for its data's values, from a resolved plain configuration."""
-    content: dict[str, Any] = {axis: _content(cfg, axis) for axis in AXES}
-    content |= {"optimizer": cfg["optimizer"], "schedule": cfg["schedule"]}
-    content |= {"training": _content(cfg, "training", "jit"), "jit": resolve_jit(cfg)}
-    if cfg["training"]["select"] == "best" or cfg["training"]["early_stopping"]["patience"] is not None:
-        content["validation"] = {key: cfg["evaluation"][key] for key in ("seed", "samples")}
-    return content | {"latent_size": cfg["latent_size"], "seed": cfg["seed"]}
+def identity_of(settings: Settings, sources: Sources | None = None) -> Identity:
+    """The identity of a run.
 
-
-def hashes_of(cfg: dict[str, Any]) -> dict[str, str]:
-    """Returns the tags that identify a run.
-
-    `vae_lab.training`: the same weights come out. `vae_lab.evaluation`: the same metrics too. `vae_lab.group`: the
-    same but for the seed. `vae_lab.numerics`: the version of the results.
+    Args:
+      settings: the run's.
+      sources: the code, where it has been read for other runs of the same plan.
 
     Raises:
       UsageError: where the data's files are missing or are not what they must be.
     """
-    data = {"data_sha256": data_identity(cfg["data"]), "numerics_version": NUMERICS_VERSION}
-    training = training_content(cfg) | data
-    evaluation = training | {"evaluation": _content(cfg, "evaluation")}
-    group = {key: value for key, value in training.items() if key != "seed"}
-    return {
-        "vae_lab.training": _digest(training),
-        "vae_lab.evaluation": _digest(evaluation),
-        "vae_lab.group": _digest(group),
-        "vae_lab.numerics": str(NUMERICS_VERSION),
-    }
+    sources, selects = sources or Sources(), settings.training.selects
+    trained: dict[str, Any] = {axis: without_places(axis, option) for axis, option in settings.options.items()}
+    trained |= {"training": without_places("training", asdict(settings.training))}
+    trained |= {"latent_size": settings.latent_size, "seed": settings.seed}
+    if selects:
+        trained["validation"] = {key: getattr(settings.evaluation, key) for key in DRAWS}
+    evaluated = {"evaluation": without_places("evaluation", asdict(settings.evaluation))}
+    targets = {str(value).rpartition(".")[0] for key, value in dotted(trained) if key.endswith("_target_")}
+    roots = [*TRAINING_CODE, *(VALIDATION_CODE if selects else ()), *sorted(targets)]
+    return Identity(
+        trained=dict(dotted(normalised(trained))),
+        evaluated=dict(dotted(normalised(evaluated))) | {switch: getattr(settings, switch) for switch in SWITCHES},
+        data=data_identity(settings.options["data"]),
+        training_code=sources.closure(roots, NO_NUMBERS if selects else (*NO_NUMBERS, "vae_lab.evaluation")),
+        evaluation_code=sources.closure(EVALUATION_CODE, NO_NUMBERS),
+    )
 
 
-def model_structure(cfg: dict[str, Any]) -> str:
-    """What a model and its compiled evaluations depend on: its parts, not how or on which values they are trained."""
-    parts = {axis: _content(cfg, axis) for axis in AXES if axis not in ("binarization", "estimator")}
-    # The pixels' levels follow from the binarization; for the same model they must be the same.
-    levels = cfg["binarization"]["facts"]["pixels"]
-    precision = cfg["training"]["precision"]
-    return _digest(parts | {"pixels": levels, "latent_size": cfg["latent_size"], "precision": precision})
+def differences(before: Identity, now: Identity) -> list[str]:
+    """In what two identities differ, in words: settings, data, files of code."""
+    told = []
+    settings = {**before.trained, **before.evaluated}, {**now.trained, **now.evaluated}
+    for key in sorted(settings[0] | settings[1]):
+        one, other = (shown(of_run[key]) if key in of_run else "none" for of_run in settings)
+        if one != other:
+            told.append(f"{key} {one} -> {other}")
+    if before.data != now.data:
+        told.append(f"data (SHA-256 {before.data[:12]}... -> {now.data[:12]}...)")
+    changed = changed_files(before, now)
+    return told + ([f"code: {listed(changed)}"] if changed else [])
 
 
-def training_structure(cfg: dict[str, Any], rows: int = 0) -> str:
-    """What a compiled training loop depends on: all but the seed, the data's values and a constant learning rate."""
-    content = training_content(cfg)
-    del content["seed"]
-    content["rows"] = rows
-    content["training"] = {
-        key: content["training"][key] for key in ("batch_size", "loss_reduction", "normalize_gradients", "precision")
-    }
-    if cfg["schedule"]["_target_"].endswith(".constant"):
-        content["optimizer"] = _content(cfg, "optimizer", "learning_rate")
-    else:
-        content["epochs"] = cfg["training"]["epochs"]
-    return _digest(content)
+def changed_files(before: Identity, now: Identity) -> list[str]:
+    """The files of code in which two identities differ."""
+    return sorted(path for path in before.code | now.code if before.code.get(path) != now.code.get(path))
+
+
+def shown(value: Any) -> str:
+    """A setting as the command line writes it."""
+    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def listed(names: list[str]) -> str:
+    """Names as one text, the first few of many."""
+    more = len(names) - MOST_DIFFERENCES
+    return ", ".join(names[:MOST_DIFFERENCES]) + (f" and {more} more" if more > 0 else "")

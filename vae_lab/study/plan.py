@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from vae_lab.errors import UsageError
-from vae_lab.study.expectations import read_claims
+from vae_lab.study.expectations import read_expectations
 
 STUDY_KEYS = {"question", "arms", "seeds", "metric", "expected", "short"}
 
@@ -55,7 +55,7 @@ def check_study(study: Mapping[str, Any]) -> None:
     for name, listed in (("seeds", seeds), ("short.seeds", short.get("seeds", seeds))):
         if not isinstance(listed, Sequence) or not listed or len(set(listed)) != len(listed):
             raise UsageError(f"study.{name}={listed} must be a list of different seeds")
-    read_claims(study)
+    read_expectations(study)
 
 
 def plan(study: Mapping[str, Any] | None, given: Mapping[str, Sequence[str]]) -> list[Job]:

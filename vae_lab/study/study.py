@@ -1,11 +1,29 @@
-"""A study as a report needs it: its arms, which seeds of them were planned, and what it expects."""
+"""A study as a report needs it: its arms, the jobs that were planned of them, and what it expects."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from vae_lab.study.expectations import Claim, read_claims, study_metric
-from vae_lab.study.identity import PLACES
+from vae_lab.study.expectations import Expectation, read_expectations, study_metric
+from vae_lab.study.identity import PLACES, Identity
+
+
+@dataclass(frozen=True)
+class PlannedJob:
+    """A job of a study: what its run is known by.
+
+    Attributes:
+      arm, seed: which it is.
+      overrides: that make it.
+      evaluation: identity of its numbers.
+      identity: the same as content; None of a plan that was read back, which holds digests alone.
+    """
+
+    arm: str
+    seed: int
+    overrides: tuple[str, ...]
+    evaluation: str
+    identity: Identity | None = None
 
 
 @dataclass(frozen=True)
@@ -16,9 +34,8 @@ class Study:
       name: of the experiment, or of the sweep.
       question: what it asks; None for a sweep without a study.
       metric: what it is about.
-      arms: by arm, the overrides that make a run a run of it, without the seed.
-      planned: arm and seed of each job.
-      expected: its claims; none where it was run with other settings than its own.
+      jobs: all of them, in the plan's order.
+      expected: its expectations; none where it was run with other settings than its own.
       command: the command that runs it.
       changed: the settings in which it was run otherwise than its file says.
     """
@@ -26,14 +43,27 @@ class Study:
     name: str
     question: str | None
     metric: str
-    arms: Mapping[str, frozenset[str]]
-    planned: tuple[tuple[str, int], ...]
-    expected: tuple[Claim, ...]
+    jobs: tuple[PlannedJob, ...]
+    expected: tuple[Expectation, ...]
     command: str
     changed: tuple[str, ...] = ()
 
+    @property
+    def arms(self) -> list[str]:
+        """The arms, in order."""
+        return list(dict.fromkeys(job.arm for job in self.jobs))
 
-def settings_of(overrides: Iterable[str]) -> frozenset[str]:
+    def settings(self, arm: str) -> frozenset[str]:
+        """The overrides that make a run a run of an arm, without the seed."""
+        return settings_in(next(job.overrides for job in self.jobs if job.arm == arm))
+
+    @property
+    def seeds(self) -> dict[str, set[int]]:
+        """By arm, the seeds that were planned."""
+        return {arm: {job.seed for job in self.jobs if job.arm == arm} for arm in self.arms}
+
+
+def settings_in(overrides: Iterable[str]) -> frozenset[str]:
     """The overrides that make a configuration what it is, but for the seed."""
     return frozenset(entry for entry in overrides if not entry.startswith(("seed=", *PLACES)))
 
@@ -43,16 +73,8 @@ def seed_in(overrides: Iterable[str]) -> int:
     return int(next((entry.partition("=")[2] for entry in overrides if entry.startswith("seed=")), "0"))
 
 
-def make_study(
-    name: str, content: Mapping[str, Any] | None, jobs: Iterable[tuple[str, Iterable[str]]], command: str
-) -> Study:
-    """A study from an experiment file's `study` node, if it has one, and the plan's jobs: arm and overrides of each."""
-    arms: dict[str, frozenset[str]] = {}
-    planned = []
-    for arm, overrides in jobs:
-        overrides = list(overrides)
-        arms.setdefault(arm, settings_of(overrides))
-        planned.append((arm, seed_in(overrides)))
-    expected = read_claims(content) if content else ()
+def make_study(name: str, content: Mapping[str, Any] | None, jobs: Iterable[PlannedJob], command: str) -> Study:
+    """A study from an experiment file's `study` node, if it has one, and the plan's jobs."""
+    expected = read_expectations(content) if content else ()
     question = (content or {}).get("question")
-    return Study(name, question, study_metric(content), arms, tuple(planned), expected, command)
+    return Study(name, question, study_metric(content), tuple(jobs), expected, command)

@@ -2,19 +2,19 @@
 
 from pathlib import Path
 
-from vae_lab.run.lock import Claim, Claimed
+from vae_lab.run.lock import Lock, Locked, lock_name
 from vae_lab.tracking.records import RunRecord, children, close_run, read_run, running
 from vae_lab.tracking.store import Store
 from vae_lab.tracking.tracked_run import is_alive_here, is_worked_on
 
-# A worker that is being killed keeps its claim for a moment.
+# A worker that is being killed keeps its lock for a moment.
 SECONDS_TO_DIE = 3.0
 
 
-def close_dead_runs(store: Store, claims: Path, parent: str | None = None) -> list[RunRecord]:
+def close_dead_runs(store: Store, locks: Path, parent: str | None = None) -> list[RunRecord]:
     """Marks as KILLED each RUNNING run that nobody works on, and returns those; all of them, or a sweep's.
 
-    A job's claim is free once its process is dead. Of other machines, whose claims this one may not see, the heartbeat
+    A job's lock is free once its process is dead. Of other machines, whose locks this one may not see, the heartbeat
     tells.
     """
     dead = []
@@ -28,9 +28,9 @@ def close_dead_runs(store: Store, claims: Path, parent: str | None = None) -> li
             continue
         else:
             try:
-                with Claim(claims, record.tags["vae_lab.evaluation"], SECONDS_TO_DIE):
+                with Lock(locks, lock_name(record.experiment_id, record.tags["vae_lab.training"]), SECONDS_TO_DIE):
                     closed = close_if_running(store, record)
-            except Claimed:
+            except Locked:
                 continue
         if closed:
             dead.append(record)

@@ -11,15 +11,15 @@ from typing import Any
 from hydra.core.utils import JobStatus
 
 from vae_lab.config.compose import plain
-from vae_lab.console.plan_table import show_plan
-from vae_lab.console.progress import duration
+from vae_lab.console.plan_table import show_adopted, show_plan
 from vae_lab.console.terminal import show_table
 from vae_lab.errors import UsageError
+from vae_lab.report.format import clock
 from vae_lab.run.job import MOST_ATTEMPTS, check_sweep
-from vae_lab.run.lock import Claimed, claims_folder
+from vae_lab.run.lock import Locked, locks_folder
 from vae_lab.study.jobs import CheckedJob, checked_plan
 from vae_lab.study.plan import to_override
-from vae_lab.tracking.records import run_of, runs_so_far
+from vae_lab.tracking.standing import adopt_alike, standings, standings_in
 from vae_lab.tracking.store import open_store
 
 # Where every job left is another process's: how long to wait, twice as long each time.
@@ -54,18 +54,19 @@ def multirun(
         check_workers(config)
         jobs = checked_plan(study, given, compose)
         print(f"{len(jobs)} jobs, all checked", flush=True)
+        identities = [job.identity for job in jobs]
         if config.sweep.plan:
-            evaluations = [job.evaluation for job in jobs]
-            records = runs_so_far(config.tracking.uri, config.tracking.experiment_name, evaluations)
-            show_plan([(job.name, job.epochs, record) for job, record in zip(jobs, records, strict=True)])
+            found = standings_in(config.tracking.uri, config.tracking.experiment_name, identities)
+            show_plan([(job.name, job.epochs, standing) for job, standing in zip(jobs, found, strict=True)])
             return
         from vae_lab.sweep.doctor import close_dead_runs
         from vae_lab.sweep.parent import SweepRun
 
         store = open_store(config.tracking.uri, config.tracking.experiment_name, config.tracking.artifacts)
-        records = [run_of(store, job.evaluation) for job in jobs]
-        began = int(time.time())
-        parent = SweepRun(config, name, shlex.join(["python", *sys.argv]), jobs, began)
+        if config.sweep.accept == "code":
+            show_adopted(adopt_alike(store, identities))
+        found, began = standings(store, identities), int(time.time())
+        parent = SweepRun(config, name, shlex.join(["python", *sys.argv]), jobs, began, found)
     except UsageError as error:
         print(error, file=sys.stderr)
         sys.exit(2)
@@ -73,7 +74,7 @@ def multirun(
     share_cores(config.hydra.launcher.get("n_jobs"))
     left = jobs
     if config.sweep.repeat == "missing":
-        left = [job for job, record in zip(jobs, records) if record is None or record.status != "FINISHED"]
+        left = [job for job, standing in zip(jobs, found, strict=True) if not standing.done]
     if len(left) < len(jobs):
         print(f"{len(jobs) - len(left)} of them are done already, {len(left)} to do", flush=True)
     status, failed = "KILLED", {}
@@ -81,11 +82,11 @@ def multirun(
         failed = run_all(left, parent, began, launch)
         status = "FAILED" if failed else "FINISHED"
     finally:
-        close_dead_runs(store, claims_folder(config.tracking.uri, config.paths.outputs), parent.run.run_id)
+        close_dead_runs(store, locks_folder(config.tracking.uri, config.paths.outputs), parent.run.run_id)
         table = parent.table()
         finished = sum(row.finished for row in table.rows)
         parent.close(table, finished, status)
-        show_table(table, f"{finished} of {len(jobs)} jobs done in {duration(time.time() - began)}")
+        show_table(table, f"{finished} of {len(jobs)} jobs done in {clock(time.time() - began)}")
         page = report_of(parent, Path(config.paths.outputs) / "reports" / (name or parent.run.run_id))
         print(f"\nSee it in MLflow:\n  {store.ui_command()}\nsweep: {parent.run.run_id}\npage: {page}")
         if finished < len(jobs):
@@ -118,8 +119,8 @@ def check_workers(config: Any) -> None:
 def report_of(parent: Any, folder: Path) -> Path:
     """Writes the sweep's report into a folder and to its run, and returns the page."""
     from vae_lab.report.files import publish
+    from vae_lab.report.planned import study_of_sweep
     from vae_lab.report.report import gather
-    from vae_lab.study.experiments import study_of_sweep
 
     study = study_of_sweep(parent.store, parent.run.run_id)
     return publish(gather(parent.store, study, parent.run.run_id), folder)
@@ -157,7 +158,10 @@ def run_all(
     failed: dict[str, Exception] = {}
     before, in_vain, pause = come_to(parent), 0, SECONDS_TO_LOOK_AGAIN
     while left:
-        batch = [overrides_of(job, numbers[job.name], total, parent.run.run_id, started) for job in left]
+        batch = [
+            overrides_of(job, numbers[job.name], total, parent.run.run_id, started, parent.why.get(job.name))
+            for job in left
+        ]
         try:
             returns = launch(batch)
         except Exception as error:  # a launcher whose worker was killed gives up all of its jobs
@@ -167,14 +171,15 @@ def run_all(
             if in_vain == MOST_ATTEMPTS:
                 return failed | dict.fromkeys((job.name for job in left), LaunchFailed(told))
             before = now
-            left = [job for job in left if (job.evaluation, "FINISHED") not in {entry[:2] for entry in now}]
+            done = {evaluation for evaluation, status, _ in now if status == "FINISHED"}
+            left = [job for job in left if job.identity.evaluation not in done]
             print(f"the launcher gave up, as when a worker has died ({told}); {len(left)} jobs again", flush=True)
             continue
         waiting = []
         for job, ret in zip(left, returns, strict=True):
             if ret.status == JobStatus.COMPLETED:
                 continue
-            if isinstance(ret._return_value, Claimed):
+            if isinstance(ret._return_value, Locked):
                 waiting.append(job)
             else:
                 failed[job.name] = ret._return_value
@@ -192,8 +197,10 @@ def come_to(parent: Any) -> set[tuple[str, str, str]]:
     }
 
 
-def overrides_of(job: CheckedJob, number: int, total: int, parent: str, started: int) -> list[str]:
+def overrides_of(
+    job: CheckedJob, number: int, total: int, parent: str, started: int, why: str | None = None
+) -> list[str]:
     """A job's overrides, with what it must know of its sweep."""
     told = {"parent": parent, "number": number, "total": total, "started": started}
-    told |= {"arm": job.arm, "run_name": job.name}
+    told |= {"arm": job.arm, "run_name": job.name, "identity": job.identity.evaluation, "why": why or None}
     return [*job.overrides, *(to_override(f"sweep.{key}", value) for key, value in told.items())]

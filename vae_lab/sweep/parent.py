@@ -1,6 +1,5 @@
 """The parent run of a sweep: its jobs are its children, its table is its artifact."""
 
-import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import replace
@@ -8,9 +7,12 @@ from typing import Any
 
 from vae_lab.config.compose import plain
 from vae_lab.report.table import METRICS, Table, table_of
+from vae_lab.study.identity import digest_of
 from vae_lab.study.jobs import CheckedJob
-from vae_lab.tracking.environment import provenance
-from vae_lab.tracking.records import RunRecord, run_of, runs_tagged
+from vae_lab.tracking.artifacts import PLANNED_CODE
+from vae_lab.tracking.environment import environment
+from vae_lab.tracking.records import RunRecord, newest_of, runs_tagged
+from vae_lab.tracking.standing import Standing
 from vae_lab.tracking.store import open_store
 from vae_lab.tracking.tracked_run import TrackedRun
 
@@ -19,8 +21,7 @@ PLAN_TAG = "vae_lab.plan"
 
 def plan_hash(jobs: Sequence[CheckedJob]) -> str:
     """What makes two sweeps the same sweep: the identities of their jobs, under the same names."""
-    content = sorted([job.name, job.evaluation] for job in jobs)
-    return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
+    return digest_of(sorted([job.name, job.identity.evaluation] for job in jobs))
 
 
 class SweepRun:
@@ -32,10 +33,20 @@ class SweepRun:
       command: the command line that repeats the sweep.
       jobs: the plan.
       began: when the sweep did, in seconds since 1970.
+      standings: what the jobs have come to before.
     """
 
-    def __init__(self, cfg: Any, experiment: str | None, command: str, jobs: Sequence[CheckedJob], began: int):
+    def __init__(
+        self,
+        cfg: Any,
+        experiment: str | None,
+        command: str,
+        jobs: Sequence[CheckedJob],
+        began: int,
+        standings: Sequence[Standing],
+    ):
         self.jobs = jobs
+        self.why = {job.name: one.why() for job, one in zip(jobs, standings, strict=True)}
         self.only_since = began if cfg.sweep.repeat == "all" else 0
         first = [cfg.study.metric] if cfg.study and cfg.study.get("metric") else []
         self.metrics = tuple(dict.fromkeys([*first, *METRICS]))
@@ -48,12 +59,22 @@ class SweepRun:
         tags[PLAN_TAG] = plan_hash(jobs)
         before = runs_tagged(self.store, PLAN_TAG, tags[PLAN_TAG]) if cfg.sweep.repeat == "missing" else []
         self.run = TrackedRun(
-            self.store, experiment or "sweep", provenance() | tags, run_id=before[-1].run_id if before else None
+            self.store, experiment or "sweep", environment() | tags, run_id=before[-1].run_id if before else None
         )
         plan = [
-            {"name": job.name, "arm": job.arm, "overrides": job.overrides, "evaluation": job.evaluation} for job in jobs
+            {
+                "name": job.name,
+                "arm": job.arm,
+                "overrides": job.overrides,
+                "evaluation": job.identity.evaluation,
+                "training": job.identity.training,
+                "why": self.why[job.name],
+            }
+            for job in jobs
         ]
         self.run.text(json.dumps(plan, indent=1), "plan.json")
+        code = {path: digest for job in jobs for path, digest in job.identity.code.items()}
+        self.run.text(json.dumps(code, indent=1), PLANNED_CODE)
         if cfg.study:
             self.run.text(json.dumps(plain(cfg.study), indent=1), "study.json")
 
@@ -62,7 +83,8 @@ class SweepRun:
 
         Where all is repeated these are runs of this start alone.
         """
-        found = [(job, run_of(self.store, job.evaluation, self.only_since)) for job in self.jobs]
+        there = newest_of(self.store, [job.identity.evaluation for job in self.jobs], self.only_since)
+        found = [(job, there[job.identity.evaluation]) for job in self.jobs]
         return [replace(record, tags=record.tags | {"vae_lab.arm": job.arm}) for job, record in found if record]
 
     def table(self) -> Table:

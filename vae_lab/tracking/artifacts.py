@@ -1,14 +1,21 @@
 """The files of a run: read where they lie, or fetched from a server."""
 
+import tempfile
 from pathlib import Path
 from urllib.parse import urlparse
 from urllib.request import url2pathname
 
+import numpy as np
+
+from vae_lab.study.identity import Identity
 from vae_lab.tracking import frame_names
 from vae_lab.tracking.records import RunRecord
 from vae_lab.tracking.store import Store
+from vae_lab.tracking.tracked_run import TrackedRun
 
 CONFIG = "config.yaml"
+IDENTITY = "identity.json"
+PLANNED_CODE = "code.json"  # of a sweep: by file, the digests of the code that it was planned with
 WEIGHTS = "model/model.weights.h5"
 
 
@@ -35,15 +42,8 @@ def artifact(store: Store, record: RunRecord, name: str, folder: Path) -> Path |
 
 def last_frames(store: Store, record: RunRecord, folder: Path) -> dict[str, tuple[int, Path]]:
     """The frames of the latest step that log_image wrote: by key, their step and their PNG."""
-    local = local_folder(record)
-    if local is not None:
-        names = sorted(path.name for path in (local / frame_names.FOLDER).glob("*.png"))
-    else:
-        names = sorted(
-            Path(entry.path).name for entry in store.client.list_artifacts(record.run_id, frame_names.FOLDER)
-        )
     latest: dict[str, tuple[int, str]] = {}
-    for name in names:
+    for name in frame_files(store, record):
         if (frame := frame_names.parse(name)) and frame.step >= latest.get(frame.key, (0, ""))[0]:
             latest[frame.key] = (frame.step, name)
     found = {
@@ -51,6 +51,36 @@ def last_frames(store: Store, record: RunRecord, folder: Path) -> dict[str, tupl
         for key, (step, name) in latest.items()
     }
     return {key: (step, path) for key, (step, path) in found.items() if path is not None}
+
+
+def identity_of_run(store: Store, record: RunRecord, folder: Path) -> Identity | None:
+    """What a run's numbers are the result of; None of a run that kept no such record, or one of another form."""
+    path = artifact(store, record, IDENTITY, folder)
+    try:
+        return None if path is None else Identity.from_json(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def frame_files(store: Store, record: RunRecord) -> list[str]:
+    """The names of a run's frames."""
+    local = local_folder(record)
+    if local is not None:
+        return sorted(path.name for path in (local / frame_names.FOLDER).glob("*.png"))
+    there = store.client.list_artifacts(record.run_id, frame_names.FOLDER)
+    return sorted(Path(entry.path).name for entry in there)
+
+
+def log_frames_of(store: Store, record: RunRecord, target: TrackedRun, last: int) -> None:
+    """Logs a run's frames up to a step to another run."""
+    from PIL import Image
+
+    with tempfile.TemporaryDirectory() as folder:
+        for name in frame_files(store, record):
+            frame = frame_names.parse(name)
+            path = artifact(store, record, f"{frame_names.FOLDER}/{name}", Path(folder))
+            if frame and path and frame.step <= last:
+                target.image(frame.key, np.asarray(Image.open(path).convert("RGB")), frame.step)
 
 
 def log_folder(store: Store, run_id: str, folder: Path, name: str) -> None:

@@ -20,7 +20,7 @@ RUNS = """
 SELECT run_uuid, runs.name, status, runs.experiment_id, start_time, end_time, artifact_uri
 FROM runs JOIN experiments ON experiments.experiment_id = runs.experiment_id
 WHERE runs.lifecycle_stage = 'active' AND experiments.lifecycle_stage = 'active'
-AND run_uuid IN (SELECT run_uuid FROM tags WHERE key = ? AND value = ?)
+AND run_uuid IN (SELECT run_uuid FROM tags WHERE key = ? AND value IN (?))
 ORDER BY start_time, run_uuid
 """
 
@@ -59,17 +59,18 @@ def number(value: float, is_nan: int = 0) -> float:
 
 
 def rows_of(database: sqlite3.Connection, query: str, ids: Sequence[str], *more: Any) -> Iterable[tuple]:
-    """Rows of a query that ends in `IN (?)` over run ids."""
+    """Rows of a query with `IN (?)` over run ids, or other texts."""
     for start in range(0, len(ids), IDS_A_QUERY):
         part = ids[start : start + IDS_A_QUERY]
-        yield from database.execute(query.replace("(?)", f"({','.join('?' * len(part))})"), (*more, *part))
+        yield from database.execute(query.replace("IN (?)", f"IN ({','.join('?' * len(part))})"), (*more, *part))
 
 
-def read_runs(path: Path, key: str, value: str) -> list[dict[str, Any]]:
-    """The active runs that have a tag, first started first, as fields of a RunRecord."""
+def read_runs(path: Path, key: str, values: Sequence[str]) -> list[dict[str, Any]]:
+    """The active runs whose tag has one of these values, first started first, as fields of a RunRecord."""
     with reading(path) as database:
         runs: dict[str, dict[str, Any]] = {}
-        for run_id, name, status, experiment_id, started, ended, artifacts in database.execute(RUNS, (key, value)):
+        found = sorted(rows_of(database, RUNS, values, key), key=lambda row: (row[4], row[0]))
+        for run_id, name, status, experiment_id, started, ended, artifacts in found:
             runs[run_id] = {"run_id": run_id, "name": name, "status": status, "experiment_id": str(experiment_id)}
             runs[run_id] |= {"started": started, "ended": ended, "artifacts": artifacts}
             runs[run_id] |= {"params": {}, "metrics": {}, "tags": {}}
@@ -84,10 +85,10 @@ def read_runs(path: Path, key: str, value: str) -> list[dict[str, Any]]:
 
 
 def read_history(path: Path, ids: Sequence[str], key: str) -> dict[str, dict[int, float]]:
-    """A metric's values by step, by run; of a step that was logged twice the later value."""
+    """A metric's values by step, by run; of a step that was logged twice the first value."""
     history: dict[str, dict[int, float]] = {}
     query = "SELECT run_uuid, step, value, is_nan FROM metrics WHERE key = ? AND run_uuid IN (?) ORDER BY timestamp"
     with reading(path) as database:
         for run_id, step, value, is_nan in rows_of(database, query, ids, key):
-            history.setdefault(run_id, {})[step] = number(value, is_nan)
+            history.setdefault(run_id, {}).setdefault(step, number(value, is_nan))
     return history

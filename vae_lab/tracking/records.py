@@ -1,16 +1,20 @@
 """Reading runs back."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from vae_lab.errors import UsageError
+from vae_lab.study.identity import Identity
 from vae_lab.tracking import database
-from vae_lab.tracking.store import Store, database_path, look_into
+from vae_lab.tracking.store import Store, database_path
 from vae_lab.tracking.tracked_run import PARENT_TAG
 
 RUNS_A_PAGE = 1000
+# Under these tags a finished run stands for the identities that it was adopted for, beside its own.
+ADOPTED_CODE = "vae_lab.adopted.code"
+ADOPTED = {"vae_lab.training": "vae_lab.adopted.training", "vae_lab.evaluation": "vae_lab.adopted.evaluation"}
 
 
 @dataclass(frozen=True)
@@ -50,21 +54,48 @@ def newest_finished(records: list[RunRecord]) -> RunRecord | None:
     return ordered[-1] if ordered else None
 
 
-def run_of(store: Store, evaluation: str, since: int = 0) -> RunRecord | None:
-    """The run that an evaluation has come to, whichever sweep it was made by: the newest finished one, else the newest.
+def runs_of(store: Store, tag: str, identities: Iterable[str]) -> dict[str, list[RunRecord]]:
+    """By identity, the runs of the store's experiment that have it or were adopted for it, first started first.
 
     Args:
-      evaluation: identity of the evaluation, as its runs' tag has it.
+      tag: "vae_lab.training" or "vae_lab.evaluation".
+      identities: as these tags have them. However many, the store is asked twice, or a server once a page of its runs.
+    """
+    found: dict[str, list[RunRecord]] = {identity: [] for identity in identities}
+    tags = (tag, ADOPTED[tag])
+    if database_path(store.uri) or len(found) == 1:
+        there = [run for key in tags for run in runs_with_tag(store, key, *found)]
+    else:
+        there = runs_with_tag(store, "vae_lab.kind", "run")
+    for run in sorted({run.run_id: run for run in there}.values(), key=lambda run: run.started):
+        if run.experiment_id == store.experiment_id:
+            for identity in {run.tags[key] for key in tags if key in run.tags} & found.keys():
+                found[identity].append(run)
+    return found
+
+
+def newest_of(store: Store, evaluations: Iterable[str], since: int = 0) -> dict[str, RunRecord | None]:
+    """What evaluations have come to, whichever sweep it was made by: the newest finished run, else the newest.
+
+    Args:
+      evaluations: their identities.
       since: seconds since 1970; runs that started before do not count.
     """
-    runs = runs_tagged(store, "vae_lab.evaluation", evaluation)
-    return newest_finished([run for run in runs if run.started >= 1000 * since])
+    return {
+        identity: newest_finished([run for run in runs if run.started >= 1000 * since])
+        for identity, runs in runs_of(store, "vae_lab.evaluation", evaluations).items()
+    }
 
 
-def runs_so_far(uri: str, experiment_name: str, evaluations: Sequence[str]) -> list[RunRecord | None]:
-    """The runs that evaluations have come to, as `run_of` and `look_into` say; a store that is not there has none."""
-    store = look_into(uri, experiment_name)
-    return [run_of(store, evaluation) if store else None for evaluation in evaluations]
+def run_of(store: Store, evaluation: str, since: int = 0) -> RunRecord | None:
+    """What one evaluation has come to, as `newest_of` says."""
+    return newest_of(store, [evaluation], since)[evaluation]
+
+
+def adopt(store: Store, run_id: str, identity: Identity, code: str) -> None:
+    """Lets a finished run stand for another identity than its own; `code` says in which files they differ."""
+    tags = {ADOPTED[tag]: identity.tags()[tag] for tag in ADOPTED}
+    tag_run(store, run_id, tags | {ADOPTED_CODE: code or "unknown"})
 
 
 def failures_since(store: Store, parent: str, since: float) -> int:
@@ -93,22 +124,23 @@ def tag_run(store: Store, run_id: str, tags: Mapping[str, str]) -> None:
         store.client.set_tag(run_id, key, value)
 
 
-def metric_at(store: Store, run_id: str, metric: str, step: int) -> float | None:
-    """A metric's value at a step; None where the run has none there."""
-    found = [point.value for point in store.client.get_metric_history(run_id, metric) if point.step == step]
-    return found[-1] if found else None
-
-
 def children(store: Store, parent: str) -> list[RunRecord]:
     """The jobs of a sweep, first started first."""
     return runs_with_tag(store, PARENT_TAG, parent)
 
 
-def runs_with_tag(store: Store, key: str, value: str) -> list[RunRecord]:
-    """All runs of the store, whatever their MLflow experiment, that have a tag; first started first."""
+def runs_with_tag(store: Store, key: str, *values: str) -> list[RunRecord]:
+    """All runs of the store, whatever their MLflow experiment, whose tag has one of these values.
+
+    First started first; a server is asked once a value.
+    """
     if path := database_path(store.uri):
-        return [RunRecord(**fields) for fields in database.read_runs(path, key, value)]
+        return [RunRecord(**fields) for fields in database.read_runs(path, key, values)]
     experiments = [experiment.experiment_id for experiment in store.client.search_experiments()]
+    return [run for value in values for run in _searched(store, experiments, key, value)]
+
+
+def _searched(store: Store, experiments: Sequence[str], key: str, value: str) -> list[RunRecord]:
     found, token = [], None
     while True:
         page = store.client.search_runs(
@@ -124,15 +156,22 @@ def runs_with_tag(store: Store, key: str, value: str) -> list[RunRecord]:
 
 
 def metric_history(store: Store, ids: Sequence[str], key: str) -> dict[str, dict[int, float]]:
-    """A metric's values by step, of each run that has it; of a step that was logged twice the later value."""
+    """A metric's values by step, of each run that has it; of a step that was logged twice the first value."""
     if path := database_path(store.uri):
         return database.read_history(path, ids, key)
     history: dict[str, dict[int, float]] = {}
     for run_id in ids:
         points = sorted(store.client.get_metric_history(run_id, key), key=lambda point: point.timestamp)
         if points:
-            history[run_id] = {point.step: database.number(point.value) for point in points}
+            history[run_id] = {point.step: database.number(point.value) for point in reversed(points)}
     return history
+
+
+def rows_of_run(store: Store, run_id: str) -> list[list]:
+    """All metric rows of a run, as key, value, milliseconds since 1970 and step."""
+    keys = read_run(store, run_id).metrics
+    points = [point for key in keys for point in store.client.get_metric_history(run_id, key)]
+    return [[point.key, point.value, point.timestamp, point.step] for point in points]
 
 
 def read_run(store: Store, run_id: str) -> RunRecord:

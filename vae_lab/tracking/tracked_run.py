@@ -62,12 +62,15 @@ class TrackedRun:
         self._undone: list[Callable[[], None]] = []
         self._away = False
         self._has_images = False
+        self._params: set[str] = set()  # that the run has: places may be others when it goes on, and it keeps its own
         if run_id is None:
             self.run_id: str = self.client.create_run(store.experiment_id, run_name=name, tags=tags).info.run_id
         else:
             self.run_id = run_id
             self.client.update_run(run_id, status="RUNNING", name=name)
-            if ERROR_TAG in self.client.get_run(run_id).data.tags:
+            before = self.client.get_run(run_id).data
+            self._params |= set(before.params)
+            if ERROR_TAG in before.tags:
                 self.client.delete_tag(run_id, ERROR_TAG)
             self.tag(tags)
 
@@ -150,10 +153,10 @@ class TrackedRun:
         self.client.log_batch(self.run_id, tags=[RunTag(key, value) for key, value in values.items()])
 
     def params(self, values: Mapping[str, Any]) -> None:
-        """Logs parameters, each as its text."""
+        """Logs parameters, each as its text; of a run that goes on those that it has not."""
         from mlflow.entities import Param
 
-        params = [Param(key, str(value)[:PARAM_LENGTH]) for key, value in values.items()]
+        params = [Param(key, str(value)[:PARAM_LENGTH]) for key, value in values.items() if key not in self._params]
         for start in range(0, len(params), PARAMS_A_CALL):
             part = params[start : start + PARAMS_A_CALL]
             self._do(partial(self.client.log_batch, self.run_id, params=part))
@@ -237,7 +240,7 @@ class TrackedRun:
 
 
 def is_worked_on(tags: Mapping[str, str]) -> bool:
-    """Whether another machine works on a RUNNING run, by its heartbeat. On this machine a claim tells, and at once."""
+    """Whether another machine works on a RUNNING run, by its heartbeat. On this machine a lock tells, and at once."""
     fresh = time.time() - float(tags.get(HEARTBEAT_TAG, 0)) < SECONDS_TO_BE_DEAD
     return fresh and tags.get(HOST_TAG) != socket.gethostname()
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 
-from vae_lab.config.checks.facts import Config
+from vae_lab.config.checks.facts import AXES, Config
 from vae_lab.config.checks.pairs import (
     check_densities,
     check_gradient,
@@ -22,7 +22,6 @@ from vae_lab.config.checks.sizes import check_rows, check_sizes, check_validatio
 from vae_lab.config.checks.values import check_choices, check_counts, check_keras_names, check_numbers, check_words
 from vae_lab.data.dataset import identity, load, source_of
 from vae_lab.errors import UsageError
-from vae_lab.study.identity import AXES
 
 
 def check_targets(cfg: Config) -> None:

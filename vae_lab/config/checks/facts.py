@@ -5,6 +5,8 @@ from typing import Any
 
 from vae_lab.data.dataset import facts_of
 
+AXES = ("data", "binarization", "encoder", "posterior", "decoder", "likelihood", "prior", "estimator")
+
 # A resolved configuration: attributes by axis, as in conf/train.yaml.
 Config = Any
 
@@ -27,6 +29,11 @@ def pixel_kind(cfg: Config) -> str:
     if data_fact(cfg, "values") is not None:
         return "continuous"
     return "binary" if data_fact(cfg, "levels") == 2 else "levels"
+
+
+def has_closed_form_kl(cfg: Config) -> bool:
+    """Whether KL(posterior, prior) has a closed form, by the posterior's stated facts."""
+    return cfg.prior.name in fact(cfg.posterior, "closed_form_kl_with", [])
 
 
 def bits_offset(cfg: Config) -> float | None:

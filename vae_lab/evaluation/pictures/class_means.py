@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from vae_lab.data.images import scaled
 from vae_lab.evaluation.pictures.sheet import cells, sheet, titled
 from vae_lab.evaluation.pictures.subject import Subject
 
@@ -23,7 +24,7 @@ def class_means(subject: Subject) -> np.ndarray | None:
     images = np.stack([subject.pixels[subject.rows[labels == label]].mean(axis=0) for label in shown])
     what = "Class means" if len(classes) == len(shown) else f"Means of {len(shown)} of {len(classes)} classes"
     return titled(
-        sheet([cells(images / (subject.levels - 1), subject.limits), subject.decoded(latents)]),
+        sheet([cells(scaled(images, subject.levels), subject.limits), subject.decoded(latents)]),
         subject.title(what),
         rows=["mean of x", "x at mean z"],
         columns=[str(label) for label in shown],

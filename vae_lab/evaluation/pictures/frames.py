@@ -16,7 +16,7 @@ def fixed_rows(pixels: np.ndarray, count: int) -> np.ndarray:
     return np.resize(spread_rows(len(pixels), count), count)
 
 
-def reconstruction_frame(views: Views, pixels: np.ndarray, levels: int) -> np.ndarray:
+def reconstruction_frame(views: Views, pixels: np.ndarray, levels: int | None) -> np.ndarray:
     """Images of a split above their means under p(x|z) at the posterior's mean, twice."""
     shown, limits = pixels[fixed_rows(pixels, 2 * COLUMNS)], limits_of(pixels, levels)
     z, _ = views.encode(shown, levels, seed_for(0, "frame"))
@@ -31,7 +31,7 @@ def prior_frame(views: Views, limits: tuple[float, float], seed: int) -> np.ndar
     return sheet(list(mean.reshape(PRIOR_ROWS, COLUMNS, *mean.shape[1:])))
 
 
-def epoch_frames(views: Views, pixels: np.ndarray, levels: int, seed: int) -> dict[str, np.ndarray]:
+def epoch_frames(views: Views, pixels: np.ndarray, levels: int | None, seed: int) -> dict[str, np.ndarray]:
     """The frames of the present weights, uint8 [height,width,3], by key."""
     return {
         "reconstructions": reconstruction_frame(views, pixels, levels),

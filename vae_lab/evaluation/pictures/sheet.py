@@ -6,6 +6,8 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from vae_lab.data.images import scaled
+
 COLUMNS = 10
 CELL = 56  # pixels of an image's longer side, at least: small ones are enlarged by a whole number
 VECTOR_CELL, VECTOR_MARGIN = (56, 84), (2, 5)  # height and width in which a vector is drawn, and what is left around
@@ -14,9 +16,9 @@ TEXT = 13  # pixels of a letter
 WHITE = 255
 
 
-def limits_of(pixels: np.ndarray, levels: int) -> tuple[float, float]:
+def limits_of(pixels: np.ndarray, levels: int | None) -> tuple[float, float]:
     """The values that a sheet's cells span: what the pixels do, and 0; for images [N,H,W,C] with H > 1 also 1."""
-    low, high = (float(end) / (levels - 1) for end in (pixels.min(), pixels.max()))
+    low, high = (float(scaled(end, levels)) for end in (pixels.min(), pixels.max()))
     return min(0.0, low), max(1.0 if pixels.shape[1] > 1 else 0.0, high)
 
 

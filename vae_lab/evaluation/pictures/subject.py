@@ -36,7 +36,7 @@ class Subject:
     split: str
     epoch: int
     pixels: np.ndarray
-    levels: int
+    levels: int | None
     labels: np.ndarray | None
     seed: int
     frames: Sequence[tuple[int, np.ndarray]] = ()

@@ -1,0 +1,53 @@
+"""The command lines of the scripts: words of the form key=value, names and flags."""
+
+import sys
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+
+from vae_lab.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Words:
+    """What a command was given."""
+
+    given: dict[str, str]  # by key
+    names: list[str]
+    flags: set[str]
+
+
+def command(
+    do: Callable[[Words], int],
+    usage: str,
+    keys: Collection[str] | None = (),
+    flags: Collection[str] = (),
+    names: bool = False,
+) -> Callable[[list[str]], int]:
+    """A script's main function: words -> exit code; 2, after a line that says why, for words that it does not know.
+
+    Args:
+      do: what it does; a UsageError of it is printed as its line.
+      usage: what is printed for words that are none of its.
+      keys: the keys that it knows; None: any.
+      flags: its words that begin with --.
+      names: whether other words may stand there.
+    """
+
+    def main(arguments: list[str]) -> int:
+        marked = {word for word in arguments if word.startswith("-")}
+        pairs = [word.partition("=") for word in arguments if word not in marked and "=" in word]
+        given = {key: value for key, _, value in pairs}
+        words = Words(given, [word for word in arguments if word not in marked and "=" not in word], marked)
+        unknown = (set() if keys is None else set(given) - set(keys)) | (marked - set(flags))
+        if unknown or "" in given.values() or len(given) < len(pairs) or (words.names and not names):
+            print(usage, file=sys.stderr)
+            return 2
+        try:
+            return do(words)
+        except UsageError as error:
+            print(error, file=sys.stderr)
+            return 2
+        except KeyboardInterrupt:
+            return 130
+
+    return main
