@@ -33,15 +33,18 @@ def build(model: Model, samples: int):
     """Returns a function of the seconds to fill a round with, which evaluates as many test images as that allows."""
     import numpy as np
 
-    from vae_lab.config import compose
-    from vae_lab.run.program import binarize, load_dataset, new_program
+    from vae_lab.config import compose, parts
+    from vae_lab.config.settings import settings_of
+    from vae_lab.data.dataset import load
+    from vae_lab.data.images import run_images
+    from vae_lab.run.program import new_program
 
-    cfg = compose.compose(*model.overrides)
-    dataset = load_dataset(cfg)
-    binarization = compose.make_binarization(cfg)
+    settings = settings_of(compose.compose(*model.overrides))
+    dataset = load(settings.options["data"])
+    binarization = parts.make(settings.options["binarization"])
     # Evaluation needs no training rows; drawing all of them would leave freed memory behind, and hide what comes.
-    pixels = binarize(replace(dataset, train=dataset.train[:1000], val=dataset.val[:0]), binarization)
-    log_likelihood = new_program(cfg, pixels, binarization).log_likelihood
+    pixels = run_images(replace(dataset, train=dataset.train[:1000], val=dataset.val[:0]), binarization)
+    log_likelihood = new_program(settings, pixels).log_likelihood
     images, levels = pixels.fixed["test"]
     product = matmul.build()
 

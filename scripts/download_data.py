@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from vae_lab.config import compose
+from vae_lab.config import compose, options
 from vae_lab.console.command import Words, command
 from vae_lab.data.dataset import load
 from vae_lab.errors import UsageError
@@ -18,7 +18,7 @@ from vae_lab.errors import UsageError
 
 def downloadable() -> dict[str, Any]:
     """The modules of the data sets that can be downloaded, by name."""
-    modules = {name: importlib.import_module(f"vae_lab.data.{name}") for name in compose.option_names("data")}
+    modules = {name: importlib.import_module(f"vae_lab.data.{name}") for name in options.option_names("data")}
     return {name: module for name, module in modules.items() if hasattr(module, "fetch")}
 
 
@@ -42,7 +42,7 @@ def get(name: str, module: Any, folder: Path) -> str:
         if not os.access(folder, os.W_OK):
             raise UsageError(f"data={name} is not in dir={folder}, which cannot be written to; name another folder")
         module.fetch(folder)
-    settings = compose.plain(compose.read_option("data", name))
+    settings = compose.plain(options.read_option("data", name))
     option = settings.get("data", settings) | {"dir": str(folder)}
     dataset = load(option)
     rows = sum(map(len, dataset.splits().values()))

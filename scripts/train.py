@@ -12,7 +12,8 @@ from pathlib import Path
 import hydra
 from hydra.core.hydra_config import HydraConfig
 
-from vae_lab.config.compose import CONF, home
+from vae_lab.config.compose import home
+from vae_lab.config.options import CONF
 from vae_lab.errors import UsageError
 from vae_lab.run.job import run_job
 from vae_lab.run.lock import Locked

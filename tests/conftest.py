@@ -57,16 +57,30 @@ def data_dir():
 
 
 @pytest.fixture
+def order_of():
+    """What a run of a configuration is, and where it goes: by configuration, name and tags."""
+    from vae_lab.run import job
+    from vae_lab.tracking.store import open_store
+
+    def order(cfg, name, tags=None):
+        store = open_store(cfg.tracking.uri, cfg.tracking.experiment_name, cfg.tracking.artifacts)
+        return job.order_of(cfg, tags or {}, name, store)
+
+    return order
+
+
+@pytest.fixture
 def program():
-    """Builds a fresh program on digits: (cfg, pixels, program) by overrides."""
+    """Builds a fresh program on digits: (settings, images, program) by overrides."""
     from vae_lab.config import compose
-    from vae_lab.run.program import binarize, load_dataset, new_program
+    from vae_lab.config.settings import settings_of
+    from vae_lab.run.program import images_of, new_program
 
     def build(*overrides):
         networks = [part for part in ("encoder", "decoder") if not any(o.startswith(f"{part}=") for o in overrides)]
         cfg = compose.compose(*(f"{part}.hidden=[16]" for part in networks), "latent_size=3", *overrides)
-        binarization = compose.make_binarization(cfg)
-        pixels = binarize(load_dataset(cfg), binarization)
-        return cfg, pixels, new_program(cfg, pixels, binarization)
+        settings = settings_of(cfg)
+        images = images_of(settings)
+        return settings, images, new_program(settings, images)
 
     return build

@@ -43,10 +43,12 @@ def test_layers_are_those_of_the_harness():
 @pytest.mark.parametrize("model", [MODELS["MNIST conv"], CONV], ids=["MNIST", "digits"])
 def test_convolutions_have_the_kernels_and_places_of_the_harness(model):
     from vae_lab.config import compose
+    from vae_lab.config.parts import make_model
+    from vae_lab.config.settings import settings_of
 
     spec = specification(model)
     cfg = compose.compose_unchecked(*model.overrides)
-    vae = compose.make_model(cfg, tuple(cfg.data.facts.image_shape), 2)
+    vae = make_model(settings_of(cfg), tuple(cfg.data.facts.image_shape), 2)
     parts = [part for part in (*vae.encoder.layers, *vae.decoder.layers) if part.weights]
     for layer, part in zip((*spec.encoder, *spec.decoder), parts, strict=True):
         assert layer.kernel_shape() == tuple(part.kernel.shape)

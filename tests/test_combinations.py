@@ -4,10 +4,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from vae_lab.config import compose
+from vae_lab.config import compose, options, parts
 from vae_lab.config.compatibility import AXES, combinations, covering_set, illegal_pairs, pairs_of
+from vae_lab.config.settings import settings_of
 from vae_lab.data import digits
-from vae_lab.run.program import Pixels, new_program
+from vae_lab.data.dataset import Dataset, Split
+from vae_lab.data.images import run_images
+from vae_lab.run.program import new_program
 
 TINY = {
     "hidden": [8],
@@ -31,12 +34,13 @@ def legality():
 def images():
     """Digits in the middle of 28 x 28 pixels, as the deep convolutions need."""
     pixels = digits.load(None, 0).train.pixels[:100]
-    return np.pad(pixels, ((0, 0), (10, 10), (10, 10), (0, 0)))
+    rows = Split(np.pad(pixels, ((0, 0), (10, 10), (10, 10), (0, 0))))
+    return Dataset("padded digits", LEVELS, "", "", rows, rows[:0], rows)
 
 
 def tiny(axis, name):
     """Overrides that make an option small."""
-    option = compose.read_option(axis, name)
+    option = options.read_option(axis, name)
     for key, value in TINY.items():
         if key in option:
             if key == "filters":
@@ -51,7 +55,7 @@ def test_few_combinations_hold_every_legal_pair(legality):
     assert set().union(*map(pairs_of, chosen)) == set().union(*map(pairs_of, legal))
     assert set(chosen) <= set(legal)
     assert len(chosen) < 80
-    everything = {len(compose.option_names(axis)) for axis in AXES}
+    everything = {len(options.option_names(axis)) for axis in AXES}
     assert min(everything) >= 3
     refused = illegal_pairs(legal, illegal)
     assert (AXES.index("encoder"), "mlp", AXES.index("decoder"), "conv_spatial") in refused
@@ -83,13 +87,12 @@ def train_and_evaluate(combination, images):
         "training.batch_size=50",
         "training.jit=false",
     )
-    binarization = compose.make_binarization(cfg)
-    fixed = {split: binarization.fix(images, LEVELS, split) for split in ("train", "test")}
-    train = (images, LEVELS) if binarization.redraws else fixed["train"]
-    pixels = Pixels(train[0][:100], train[1], fixed)
-    built = new_program(cfg, pixels, binarization)
+    settings = settings_of(cfg)
+    pixels = run_images(images, parts.make(settings.options["binarization"]))
+    fixed = pixels.fixed
+    built = new_program(settings, pixels)
     before = [weight.numpy() for weight in built.model.trainable_variables]
-    results = list(built.trainer.train(tf.constant(pixels.train), 0, 1))
+    results = list(built.trainer.train(tf.constant(pixels.train.pixels), 0, 1))
     assert results[-1].step == 2, choices
     assert np.all(np.isfinite(list(results[-1].running.values()))), choices
     changed = [

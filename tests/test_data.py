@@ -11,9 +11,8 @@ import tensorflow as tf
 from vae_lab.binarization import Dequantized, Dynamic, NoBinarization, Static, Threshold
 from vae_lab.config import compose
 from vae_lab.data import binarized_mnist, digits, idx, mnist
-from vae_lab.data.dataset import Split, hold_out, pixels_sha256, require_sha256
+from vae_lab.data.dataset import Split, hold_out, load, pixels_sha256, require_sha256
 from vae_lab.errors import UsageError
-from vae_lab.run.program import load_dataset
 
 
 def write_idx(path, array, magic=b"\0\0\x08"):
@@ -119,7 +118,7 @@ def test_facts_in_the_yaml_are_true_of_the_data(name, request):
     if name != "digits":
         overrides.append(f"data.dir={request.getfixturevalue('data_dir')}")
     cfg = compose.compose(*overrides, "likelihood.allow_grey=true")
-    dataset, facts = load_dataset(cfg), cfg.data.facts
+    dataset, facts = load(cfg.data), cfg.data.facts
     for split in dataset.splits().values():
         assert list(split.pixels.shape[1:]) == facts.image_shape
         assert split.pixels.dtype == np.uint8

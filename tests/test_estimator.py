@@ -6,7 +6,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from vae_lab.binarization import intensities
-from vae_lab.config import compose
+from vae_lab.config import compose, parts
 
 tfd = tfp.distributions
 
@@ -18,7 +18,7 @@ def batch(pixels, rows=12):
 def estimate(program, *overrides, seed=7, rows=12):
     cfg, pixels, built = program("training.jit=false", *overrides)
     x = batch(pixels, rows)
-    return built.model, x, compose.make_estimator(cfg)(built.model, x, tf.constant([0, seed]))
+    return built.model, x, parts.make(cfg.options["estimator"])(built.model, x, tf.constant([0, seed]))
 
 
 def test_analytic_kl_rate_equals_hand_formula(program):
@@ -98,7 +98,7 @@ def test_gradient_reaches_every_weight(program):
         ("likelihood=normal", "likelihood.scale=per_pixel", "binarization=none"),
     ):
         cfg, pixels, built = program("training.jit=false", *overrides)
-        estimator = compose.make_estimator(cfg)
+        estimator = parts.make(cfg.options["estimator"])
         with tf.GradientTape() as tape:
             loss = tf.reduce_mean(estimator(built.model, batch(pixels), tf.constant([0, 1])).loss)
         weights = built.model.trainable_variables
@@ -146,7 +146,7 @@ def test_importance_weighted_bound_by_hand(program, estimator):
 
 
 def weight_of_the_rate(epoch, *overrides):
-    estimator = compose.make(compose.compose(*overrides).estimator)
+    estimator = parts.make(compose.compose(*overrides).estimator)
     return float(estimator.rate_weight(None if epoch is None else tf.constant(epoch)))
 
 
@@ -171,7 +171,7 @@ def test_free_bits_and_warmup_change_the_loss_alone(program, estimator, excess):
     cfg, pixels, built = program(
         f"estimator={estimator}", f"estimator.free_bits={free}", "estimator.warmup_epochs=4", "training.jit=false"
     )
-    terms = compose.make_estimator(cfg)(built.model, batch(pixels), tf.constant([0, 7]), tf.constant(1.0))
+    terms = parts.make(cfg.options["estimator"])(built.model, batch(pixels), tf.constant([0, 7]), tf.constant(1.0))
     for name in ("rate", "distortion", "elbo", "bound"):
         np.testing.assert_array_equal(getattr(terms, name), getattr(plain, name))
     charged = max(float(np.mean(plain.rate)), free)

@@ -198,7 +198,7 @@ def test_every_split_is_evaluated_alike(program):
     cfg, pixels, built = program(
         "training.jit=false", "evaluation.importance_samples=5", "evaluation.log_likelihood_of=[train,test]"
     )
-    metrics, images, latents = final_metrics(cfg, built, pixels)
+    metrics, images, latents = final_metrics(built, pixels, cfg)
     assert {name: len(values["elbo"]) for name, values in images.items()} == {"train": 1200, "val": 237, "test": 360}
     assert {name for name, values in images.items() if "log_likelihood" in values} == {"train", "test"}
     assert all(values["variance_of_mean"].shape == values["marginal_kl"].shape == (3,) for values in latents.values())
@@ -241,7 +241,7 @@ def test_bounds_are_ordered_for_a_trained_model_of_each_prior(program, prior, fi
     """ELBO <= IWAE_5 <= IWAE_50 on the test images, within three standard errors of the paired differences."""
     components = ("prior.components=5",) if prior in ("mixture", "vamp") else ()
     _, pixels, built = program(f"prior={prior}", "estimator=monte_carlo", "training.jit=false", *components)
-    for _ in built.trainer.train(tf.constant(pixels.train), 0, 10):
+    for _ in built.trainer.train(tf.constant(pixels.train.pixels), 0, 10):
         pass
     images = pixels.fixed["test"]
     bounds = [built.elbo(*images, 1, 0)["elbo"]]

@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 
 from vae_lab.errors import UsageError
-from vae_lab.report.comparable import TEST_PIXELS, why_not
-from vae_lab.report.comparison import compare_all
+from vae_lab.report.comparison import compare_all, why_not, why_not_by_image
 from vae_lab.report.verdicts import judge
-from vae_lab.study.expectations import read_claims
+from vae_lab.study.expectations import read_expectations
 from vae_lab.study.plan import check_study
 
 VALUE = {"arm": "mvn", "value": -89.8, "tolerance": 0.7, "source": "a table", "mark": "S"}
@@ -24,12 +23,19 @@ def study(*expected, **changes):
 def run(elbo, binarization="static", **others):
     params = {"binarization.name": binarization, "likelihood.facts.discrete": "True", "data.facts.levels": "17"}
     params |= {"evaluation.importance_samples": "100"} | others.pop("params", {})
-    tags = {"vae_lab.data_sha256": "abc"} | others.pop("tags", {})
+    scored = {"static": "drawn", "dynamic": "drawn"}.get(binarization, binarization)
+    tags = {"vae_lab.data_sha256": "abc", "vae_lab.scored.test": scored, "vae_lab.rows.test": "rows"}
+    tags |= others.pop("tags", {})
     return SimpleNamespace(metrics={"test/elbo": elbo, "test/log_likelihood": elbo}, params=params, tags=tags)
 
 
+def other_rows(key, value, elbo=0.0):
+    """A run whose scored images differ from those of `run` by a setting of the data."""
+    return run(elbo, params={key: value}, tags={"vae_lab.scored.test": "others", "vae_lab.rows.test": "others"})
+
+
 def verdict(claim, runs, planned=None):
-    (read,) = read_claims(study(claim))
+    (read,) = read_expectations(study(claim))
     return judge(read, runs, planned or {arm: set(by_seed) for arm, by_seed in runs.items()})
 
 
@@ -60,7 +66,7 @@ def test_an_expectation_of_another_form_is_refused_before_any_work(row, message)
 def test_expectations_of_the_right_form_pass():
     check_study(study(VALUE, GAIN, VALUE | {"metric": "test/rate", "mark": "M"}))
     check_study(study(expected=None))
-    assert [claim.stated for claim in read_claims(study(VALUE, GAIN))] == ["-89.8 within 0.7", "at least 0"]
+    assert [claim.stated for claim in read_expectations(study(VALUE, GAIN))] == ["-89.8 within 0.7", "at least 0"]
 
 
 @pytest.mark.parametrize(
@@ -106,10 +112,12 @@ def test_a_claim_without_runs_is_not_run_and_one_from_memory_is_never_judged():
     ("other", "metric", "reason"),
     [
         (run(0, "dynamic"), "test/elbo", None),
-        (run(0, "threshold"), "test/elbo", "test pixels: pixels drawn once against thresholded pixels"),
-        (run(0, "none"), "test/elbo", "test pixels"),
-        (run(0, tags={"vae_lab.data_sha256": "xyz"}), "test/elbo", "data"),
-        (run(0, tags={"vae_lab.numerics": "2"}), "test/elbo", "version of the numerics"),
+        (run(0, "threshold"), "test/elbo", "other pixels: binarization.name static against threshold"),
+        (run(0, "none"), "test/elbo", "other pixels"),
+        (run(0, tags={"vae_lab.data_sha256": "xyz"}), "test/elbo", "other data"),
+        (other_rows("data.levels", "256"), "test/elbo", "other pixels: data.levels none against 256"),
+        (other_rows("data.pad_to", "[32, 32]"), "test/elbo", "other pixels: data.pad_to none against [32, 32]"),
+        (other_rows("data.split_seed", "1"), "test/elbo", None),
         (run(0, params={"likelihood.facts.discrete": "False"}), "test/elbo", "kind of likelihood"),
         (run(0, params={"evaluation.importance_samples": "5000"}), "test/log_likelihood", "K of the log-likelihood"),
         (run(0, params={"evaluation.importance_samples": "5000"}), "test/elbo", None),
@@ -129,20 +137,44 @@ def test_grey_pixels_compare_with_dequantized_ones_by_bits_per_dim_alone():
     assert why_not(crossed, grey, "test/elbo") is not None
 
 
-def test_binarizations_that_are_said_to_share_test_pixels_do():
-    from vae_lab.binarization import Dynamic, Static, Threshold
+@pytest.mark.parametrize("key", ["data.split_seed", "data.test_fraction", "data.validation_size"])
+def test_arms_with_other_test_rows_are_compared_by_seed_and_not_by_image(key):
+    runs = {"a": {0: run(-10.0), 1: run(-11.0)}, "b": {seed: other_rows(key, "1", -9.0 + seed) for seed in (0, 1)}}
+    assert why_not_by_image(runs["a"][0], runs["b"][0], "test/elbo") == f"other rows are scored: {key} none against 1"
+    (found,) = compare_all(runs, "a", "test/elbo", lambda run: np.arange(20.0))
+    assert found.over_seeds.size == 2
+    assert found.over_images is None
+    assert found.notes == [f"b and a are not paired by image: other rows are scored: {key} 1 against none"]
 
-    pixels = np.random.default_rng(0).integers(0, 17, (20, 8, 8, 1), np.uint8)
-    static, dynamic, threshold = (kind().fix(pixels, 17, "test")[0] for kind in (Static, Dynamic, Threshold))
-    assert TEST_PIXELS["static"] == TEST_PIXELS["dynamic"] != TEST_PIXELS["threshold"]
-    np.testing.assert_array_equal(static, dynamic)
-    assert (static != threshold).any()
+
+def test_arms_that_came_out_bitwise_equal_are_told():
+    values = {"a": [-10.0, -11.0], "b": [-10.0, -11.0], "c": [-10.0, -11.5]}
+    runs = {arm: {seed: run(value) for seed, value in enumerate(of_arm)} for arm, of_arm in values.items()}
+    b, c = compare_all(runs, "a", "test/elbo", lambda run: np.full(20, run.metrics["test/elbo"]))
+    assert b.notes == ["b and a came out bitwise equal: what they differ in does nothing"]
+    assert c.notes == []
+
+
+def test_digests_of_scored_images_say_which_runs_share_them():
+    from vae_lab.binarization import Dynamic, Static, Threshold
+    from vae_lab.data.dataset import Dataset, Split
+    from vae_lab.data.images import run_images
+
+    def tags(kind, draw=0, levels=17):
+        rows = Split(np.random.default_rng(draw).integers(0, 17, (20, 8, 8, 1), np.uint8))
+        return run_images(Dataset("x", levels, "", "", rows, rows[:0], rows), kind()).tags(["test", "val"])
+
+    assert tags(Static) == tags(Dynamic)
+    assert tags(Static).keys() == {"vae_lab.scored.test", "vae_lab.rows.test"}
+    for other in (tags(Threshold), tags(Static, draw=1), tags(Static, levels=256)):
+        assert other["vae_lab.scored.test"] != tags(Static)["vae_lab.scored.test"]
+    assert tags(Threshold)["vae_lab.rows.test"] == tags(Static)["vae_lab.rows.test"]
 
 
 def test_a_refused_pairing_says_why_in_comparison_and_verdict():
     runs = {"mvn": {0: run(-10.0)}, "mixture": {0: run(-9.0, "threshold")}}
     (comparison,) = compare_all(runs, "mvn", "test/elbo", lambda run: None)
-    assert comparison.refused.startswith("not comparable by test/elbo: other test pixels")
+    assert comparison.refused.startswith("not comparable by test/elbo: other pixels")
     assert comparison.over_seeds is None
     assert verdict(GAIN, runs).says() == "refused"
     assert not verdict(GAIN, runs).holds

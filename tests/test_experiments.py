@@ -15,9 +15,10 @@ from conftest import CHECKOUT
 from vae_lab.config import checks
 from vae_lab.config.checks.facts import data_fact
 from vae_lab.config.compose import compose, compose_unchecked, plain
+from vae_lab.config.settings import settings_of
 from vae_lab.layers.conv_sizes import layer_sizes
 from vae_lab.run.job import run_job
-from vae_lab.study.identity import hashes_of
+from vae_lab.study.identity import identity_of
 from vae_lab.study.jobs import checked_plan
 from vae_lab.study.plan import plan, to_override
 from vae_lab.tracking import frame_names
@@ -357,9 +358,9 @@ def test_short_form_says_what_it_shrinks(name):
 def test_short_is_no_part_of_a_run_s_identity():
     (job,) = jobs_of("pytorch_vae", short="true", seed="0")[:1]
     same = [override for override in job.overrides if override != "short=true"]
-    long, short = (plain(compose_unchecked(*overrides)) for overrides in (same, job.overrides))
-    assert (short["short"], long["short"]) == (True, False)
-    assert hashes_of(short) == hashes_of(long)
+    long, short = (compose_unchecked(*overrides) for overrides in (same, job.overrides))
+    assert (short.short, long.short) == (True, False)
+    assert identity_of(settings_of(short)) == identity_of(settings_of(long))
 
 
 @pytest.mark.parametrize("name", SYSTEMS)

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from vae_lab.binarization import intensities
-from vae_lab.config import compose
+from vae_lab.config import parts
 from vae_lab.evaluation.gradients import gradient_metrics, gradient_noise
 
 LINEAR = ("encoder=linear", "decoder=linear", "likelihood=normal", "binarization=none", "training.jit=false")
@@ -28,7 +28,7 @@ def test_gradient_of_a_decoder_at_zero_has_known_moments(program):
     variance = ((residual**2).sum(axis=1) * (scale**2).sum(axis=1)).sum() / 20**2
     mean = np.concatenate([(loc.T @ residual / 20).ravel(), residual.mean(axis=0)])
     draws = 2000
-    noise = gradient_noise(model, compose.make_estimator(cfg), x, draws, 0)
+    noise = gradient_noise(model, parts.make(cfg.options["estimator"]), x, draws, 0)
     assert noise["decoder"].variance == pytest.approx(variance, rel=0.05)
     squared_norm = noise["decoder"].mean_norm ** 2 - noise["decoder"].variance / draws
     assert squared_norm == pytest.approx((mean**2).sum(), rel=0.02)
@@ -48,7 +48,7 @@ def test_sticking_the_landing_has_no_noise_at_the_exact_posterior(program, figur
         kernel, bias = model.encoder.weights
         kernel.assign(np.concatenate([w.T / precision, np.zeros_like(w.T)], axis=1))
         bias.assign(np.concatenate([-w @ b / precision, [raw_scale]]))
-        noise[estimator] = gradient_noise(model, compose.make_estimator(cfg), x, 50, 0)["encoder"]
+        noise[estimator] = gradient_noise(model, parts.make(cfg.options["estimator"]), x, 50, 0)["encoder"]
     ratio = noise["sticking_the_landing"].variance / noise["monte_carlo"].variance
     figure("Variance of the path gradient over the full one, exact posterior", ratio, "0 up to float32")
     assert ratio < 1e-8
@@ -59,14 +59,16 @@ def test_averaging_over_samples_divides_the_variance(program):
     found = {}
     for samples in (1, 8):
         cfg, pixels, built = program("estimator=monte_carlo", f"estimator.samples={samples}", "training.jit=false")
-        found[samples] = gradient_noise(built.model, compose.make_estimator(cfg), some_images(pixels, 5), 1500, 0)
+        found[samples] = gradient_noise(
+            built.model, parts.make(cfg.options["estimator"]), some_images(pixels, 5), 1500, 0
+        )
     for part in ("encoder", "decoder"):
         assert found[1][part].variance / found[8][part].variance == pytest.approx(8, rel=0.15)
 
 
 def test_gradient_metrics_are_named_by_part_and_the_same_again(program):
     cfg, pixels, built = program("prior=mixture", "estimator=monte_carlo", "training.jit=false")
-    arguments = (built.model, compose.make_estimator(cfg), some_images(pixels, 5))
+    arguments = (built.model, parts.make(cfg.options["estimator"]), some_images(pixels, 5))
     metrics = gradient_metrics(*arguments, 3, 0)
     quantities = ("mean_norm", "variance", "signal_to_noise")
     assert set(metrics) == {f"gradient/{part}/{q}" for part in ("encoder", "decoder", "prior") for q in quantities}

@@ -10,6 +10,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from vae_lab.config import compose
+from vae_lab.config.parts import make
 
 tfd = tfp.distributions
 D = 20
@@ -63,7 +64,7 @@ class PriorOfTheEncoder(Toy):
 
 def many(toy, name, samples, calls, seed=0):
     """(bounds [N], gradients of b and of mu [N, D]) of N = draws * calls independent estimates."""
-    estimator = compose.make(compose.compose(f"estimator={name}", f"estimator.samples={samples}").estimator)
+    estimator = make(compose.compose(f"estimator={name}", f"estimator.samples={samples}").estimator)
 
     @tf.function(jit_compile=True)
     def estimates(number):

@@ -11,7 +11,8 @@ import pytest
 from conftest import CHECKOUT
 from scipy.io import savemat
 
-from vae_lab.config import compose
+from vae_lab.config import compose, options
+from vae_lab.config.settings import settings_of
 from vae_lab.data import cifar10, fashion_mnist, freyfaces, gaussian_toy, idx, mnist, omniglot
 from vae_lab.data.dataset import facts_of, identity, load
 from vae_lab.errors import UsageError
@@ -23,7 +24,7 @@ OWN = ("csv", "image_folder", "npz")
 
 
 def option(name, **settings):
-    chosen = compose.read_option("data", name)
+    chosen = options.read_option("data", name)
     return compose.plain(chosen.get("data", chosen)) | settings
 
 
@@ -31,7 +32,7 @@ def everything(dataset):
     return np.concatenate([split.pixels for split in dataset.splits().values()])
 
 
-@pytest.mark.parametrize("name", sorted(set(compose.option_names("data")) - {*OWN, "cifar10", "omniglot"}))
+@pytest.mark.parametrize("name", sorted(set(options.option_names("data")) - {*OWN, "cifar10", "omniglot"}))
 def test_identity_and_facts_are_those_of_the_loaded_data(name, request):
     needs_files = "dir" in option(name) and name != "digits"
     chosen = option(name, **({"dir": request.getfixturevalue("data_dir")} if needs_files else {}))
@@ -45,7 +46,7 @@ def test_identity_and_facts_are_those_of_the_loaded_data(name, request):
 
 
 def test_identity_of_known_data_needs_no_files_and_no_tensorflow(tmp_path):
-    known = sorted(set(compose.option_names("data")) - {*OWN, "omniglot"})
+    known = sorted(set(options.option_names("data")) - {*OWN, "omniglot"})
     code = (
         "import sys\n"
         "from vae_lab import compose\n"
@@ -236,16 +237,16 @@ def test_gaussian_toy_is_what_it_says():
 
 def test_gaussian_toy_trains_and_is_drawn(program):
     cfg, pixels, built = program("data=gaussian_toy", "likelihood=normal", "training.jit=false")
-    assert cfg.binarization.name == "none"
-    assert pixels.train.dtype == np.float32
+    assert cfg.options["binarization"]["name"] == "none"
+    assert pixels.train.pixels.dtype == np.float32
     before = built.elbo(*pixels.fixed["test"], 1, 0)["elbo"].mean()
-    results = list(built.trainer.train(pixels.train, 0, 1))
+    results = list(built.trainer.train(pixels.train.pixels, 0, 1))
     after = built.elbo(*pixels.fixed["test"], 1, 0)["elbo"].mean()
     assert results[-1].complete
     assert after > before
     # Ten unit-variance Gaussians score at most -5 log(2 pi) nats.
     assert after < -5 * np.log(2 * np.pi)
-    views = views_of(built.model, pixels.train.shape[1:])
+    views = views_of(built.model, pixels.train.pixels.shape[1:])
     for picture in epoch_frames(views, *pixels.fixed["test"], seed=0).values():
         assert picture.dtype == np.uint8
         assert picture.shape[2] == 3
@@ -285,15 +286,15 @@ def test_padding_that_cuts_is_refused(wrong, tmp_path):
 
 
 def test_files_of_other_shapes_get_programs_of_their_own(tmp_path):
-    from vae_lab.run.program import binarize, load_dataset
+    from vae_lab.run.program import images_of
 
     shapes, programs = ((20, 2, 3), (20, 3, 2)), []
     for number, shape in enumerate(shapes):
         path = tmp_path / f"{number}.npz"
         np.savez(path, x=np.random.default_rng(0).integers(0, 256, shape).astype(np.uint8))
         cfg = compose.compose("data=npz", f"data.path={path}", "training.batch_size=4", "encoder.hidden=[4]")
-        binarization = compose.make_binarization(cfg)
-        programs.append(program_for(cfg, binarize(load_dataset(cfg), binarization), binarization))
+        settings = settings_of(cfg)
+        programs.append(program_for(settings, images_of(settings)))
     assert [built.model.encoder.input_shape[1:] for built in programs] == [(2, 3, 1), (3, 2, 1)]
 
 

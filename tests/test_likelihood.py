@@ -8,7 +8,8 @@ import scipy.special
 import scipy.stats
 import tensorflow as tf
 
-from vae_lab.config import compose
+from vae_lab.config import compose, parts
+from vae_lab.config.checks.facts import fact
 from vae_lab.likelihood.bernoulli import Bernoulli
 from vae_lab.likelihood.categorical import Categorical
 from vae_lab.likelihood.continuous_bernoulli import ContinuousBernoulli
@@ -492,12 +493,12 @@ def test_stated_facts_hold(option):
 
     def total(levels):
         """Sum over the levels of what the likelihood gives each."""
-        likelihood = compose.make(cfg, **compose.extra_arguments(cfg, levels=levels))
+        likelihood = parts.make(cfg, **parts.extra_arguments(cfg, levels=levels))
         distribution = one_pixel(likelihood, some_parameters(likelihood, spread=0.3))
         return np.exp(log_prob(distribution, np.linspace(0, 1, levels))).sum(axis=0)
 
     def sums_to_one(levels):
         return np.allclose(total(levels), 1.0, atol=1e-5)
 
-    assert sums_to_one(2) == compose.fact(cfg, "discrete")
-    assert (sums_to_one(2) and not sums_to_one(7)) == compose.fact(cfg, "needs_binary_data")
+    assert sums_to_one(2) == fact(cfg, "discrete")
+    assert (sums_to_one(2) and not sums_to_one(7)) == fact(cfg, "needs_binary_data")

@@ -9,7 +9,9 @@ import pytest
 import tensorflow as tf
 from omegaconf import OmegaConf
 
-from vae_lab.config import compose
+from vae_lab.config import compose, options, parts
+from vae_lab.config.checks.facts import fact
+from vae_lab.config.settings import settings_of
 from vae_lab.errors import UsageError
 from vae_lab.layers.conv_sizes import layer_sizes
 from vae_lab.layers.gated import GatedDense
@@ -52,7 +54,7 @@ SMALL_DECODER = {
 
 def option(axis, name, **settings):
     """The YAML of an option, with changed settings; a key that it lacks is an error."""
-    loaded = OmegaConf.load(compose.CONF / axis / f"{name}.yaml")
+    loaded = OmegaConf.load(options.CONF / axis / f"{name}.yaml")
     OmegaConf.set_struct(loaded, True)
     loaded.merge_with(settings)
     return loaded
@@ -60,7 +62,7 @@ def option(axis, name, **settings):
 
 def encoder(name, shape, output_size=4, **settings):
     keras.utils.set_random_seed(SEED)
-    network = compose.make(option("encoder", name, **settings), output_size=output_size)
+    network = parts.make(option("encoder", name, **settings), output_size=output_size)
     network.build((None, *shape))
     return network
 
@@ -71,7 +73,7 @@ def small_encoder(name, shape, **settings):
 
 def decoder(name, shape, output_bias=None, latent_shape=(3,), **settings):
     keras.utils.set_random_seed(SEED)
-    network = compose.make(
+    network = parts.make(
         option("decoder", name, **settings), latent_shape=latent_shape, output_shape=shape, output_bias=output_bias
     )
     network.build((None, *latent_shape))
@@ -108,7 +110,7 @@ def kernels(network):
 
 def test_every_network_is_tried_here():
     for axis, names in (("encoder", ENCODERS), ("decoder", DECODERS)):
-        assert {path.stem for path in (compose.CONF / axis).glob("*.yaml")} == set(names)
+        assert {path.stem for path in (options.CONF / axis).glob("*.yaml")} == set(names)
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -394,9 +396,9 @@ def test_stated_facts_hold(axis, name):
     facts = option(axis, name)
     network = small(axis, name)
     convolutional = any(len(kernel.shape) == 4 for kernel in kernels(network))
-    assert convolutional == compose.fact(facts, "convolutional", False)
+    assert convolutional == fact(facts, "convolutional", False)
     latent = network.output_shape if axis == "encoder" else network.input_shape
-    assert (len(latent) == 4) == compose.fact(facts, "spatial_latent", False)
+    assert (len(latent) == 4) == fact(facts, "spatial_latent", False)
 
 
 SPATIAL_8 = (
@@ -421,7 +423,7 @@ FITTING = {
 @pytest.mark.parametrize(("overrides", "latent_shape"), FITTING.values(), ids=FITTING)
 def test_fitting_networks_make_a_model(overrides, latent_shape):
     cfg = compose.compose(*overrides)
-    model = compose.make_model(cfg, GREY_8, 2, np.full(GREY_8, 0.3))
+    model = parts.make_model(settings_of(cfg), GREY_8, 2, np.full(GREY_8, 0.3))
     assert model.latent_shape == latent_shape
     z = model.latent_prior().sample((5, 3), seed=[0, 1])
     assert model.decode(z).log_prob(tf.ones((3, *GREY_8))).shape == (5, 3)

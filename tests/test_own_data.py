@@ -9,12 +9,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from vae_lab.config import parts
 from vae_lab.config.checks.facts import bits_offset, pixel_kind
-from vae_lab.config.compose import compose, make_binarization, make_model, option_names, plain, read_option
+from vae_lab.config.compose import compose
+from vae_lab.config.options import option_names, read_option
+from vae_lab.config.settings import settings_of
 from vae_lab.data import own
 from vae_lab.data.dataset import facts_of, identity, load
 from vae_lab.errors import UsageError
-from vae_lab.study.identity import hashes_of
+from vae_lab.study.identity import identity_of
 
 GREY = np.random.default_rng(0).integers(0, 256, (40, 6, 6)).astype(np.uint8)
 LABELS = np.arange(40) % 7
@@ -370,7 +373,7 @@ def test_values_in_the_unit_interval_can_be_drawn_from_and_scored_as_densities(u
     given = ("data=npz", f"data.path={unit_file}", "data.levels=unit", "training.batch_size=5")
     drawn = compose(*given, "binarization=static")
     assert pixel_kind(drawn) == "binary"
-    pixels, levels = make_binarization(drawn).fix(load(drawn.data).test.pixels, 2, "test")
+    pixels, levels = parts.make(drawn.binarization).fix(load(drawn.data).test.pixels, None, "test")
     assert (set(np.unique(pixels)), levels) == ({0, 1}, 2)
     dense = compose(*given, "binarization=none", "likelihood=continuous_bernoulli")
     assert pixel_kind(dense) == "continuous"
@@ -395,15 +398,16 @@ def test_settings_of_the_command_line_reach_the_reader(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_run_of_a_users_file_comes_back_wherever_the_file_is(unit_file, tmp_path):
+def test_a_run_of_a_users_file_comes_back_wherever_the_file_is(unit_file, tmp_path, order_of):
     """The file is moved after training; another file in its place is refused."""
-    from vae_lab.run.run import load_run, run, store_of
+    from vae_lab import load_run
+    from vae_lab.run.work import train
 
     small = ("encoder.hidden=[4]", "decoder.hidden=[4]", "latent_size=2", "training.jit=false", "training.epochs=1")
     quick = ("evaluation.importance_samples=2", "evaluation.images_every=0", "training.batch_size=5")
     cfg = compose("data=npz", f"data.path={unit_file}", "data.levels=unit", *small, *quick)
-    metrics = run(cfg, "own", {}, lambda result, latest: None)
-    store = store_of(cfg)
+    order = order_of(cfg, "own")
+    metrics, store = train(order, lambda result, latest: None), order.store
     (found,) = store.client.search_runs([store.experiment_id], "attributes.run_name = 'own'")
     moved = unit_file.rename(tmp_path / "moved.npz")
     with pytest.raises(UsageError, match=r"unit\.npz is not a file"):
@@ -415,15 +419,15 @@ def test_a_run_of_a_users_file_comes_back_wherever_the_file_is(unit_file, tmp_pa
         load_run(found.info.run_id, f"data.path={other}")
 
 
-def test_a_runs_hashes_follow_the_pixels_and_not_the_path(real_file, tmp_path):
+def test_a_runs_identity_follows_the_pixels_and_not_the_path(real_file, tmp_path):
     given = ("data=npz", "data.levels=real", *NORMAL)
     there = npz(tmp_path / "there.npz", x=REAL)
-    hashes = [hashes_of(plain(cfg)) for cfg in (compose(*given, f"data.path={path}") for path in (real_file, there))]
-    assert hashes[0] == hashes[1]
+    one, other = (identity_of(settings_of(compose(*given, f"data.path={path}"))) for path in (real_file, there))
+    assert one == other
     npz(there, x=REAL + 1)
     os.utime(there, (0, 0))
     changed = compose(*given, f"data.path={there}")
-    assert hashes_of(plain(changed)) != hashes[0]
+    assert identity_of(settings_of(changed)).training != one.training
 
 
 @pytest.fixture(scope="module")
@@ -470,7 +474,9 @@ def test_colour_images_of_32_pixels_go_through_every_network(axis, name, colour_
     )
     dataset = load(cfg.data)
     x = dataset.test.pixels / np.float32(255)
-    model = make_model(cfg, dataset.train.pixels.shape[1:], dataset.levels, dataset.train.pixels.mean(axis=0) / 255)
+    model = parts.make_model(
+        settings_of(cfg), dataset.train.pixels.shape[1:], dataset.levels, dataset.train.pixels.mean(axis=0) / 255
+    )
     p = model.decode(model.encode(x).sample(2, seed=(0, 1)))
     assert p.mean().shape == (2, 2, 32, 32, 3)
     log_prob = p.log_prob(x).numpy()

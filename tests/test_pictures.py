@@ -14,7 +14,8 @@ from scipy import stats
 from test_latent import SPATIAL
 
 from vae_lab.binarization import intensities
-from vae_lab.config import compose
+from vae_lab.config import compose, parts
+from vae_lab.config.settings import settings_of
 from vae_lab.data import digits
 from vae_lab.evaluation.pictures import CHEAP, PICTURES, final, named
 from vae_lab.evaluation.pictures.animation import training
@@ -54,7 +55,7 @@ def subject_of(*overrides, pixels=None):
     cfg = compose.compose("training.jit=false", *overrides)
     test = digits.load(None, 237).test
     images = (test.pixels > 8).astype(np.uint8) if pixels is None else pixels
-    views = Views(compose.make_model(cfg, images.shape[1:], 2), images.shape[1:])
+    views = Views(parts.make_model(settings_of(cfg), images.shape[1:], 2), images.shape[1:])
     return Subject(views, "digits", "test", 3, images, 2, test.labels if pixels is None else None, 0, (), CURVES)
 
 

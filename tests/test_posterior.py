@@ -7,7 +7,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 from omegaconf import OmegaConf
 
-from vae_lab.config import compose
+from vae_lab.config import options, parts
 from vae_lab.config.checks.facts import fact
 from vae_lab.errors import UsageError
 from vae_lab.layers.masked import MaskedNetwork
@@ -20,24 +20,24 @@ SMALL = {"iaf": {"steps": 2, "hidden": [16], "context": 4}}
 PRIORS = {"mixture": {"components": 3}, "vamp": {"components": 2}, "flow": {"couplings": 2, "hidden": [6]}}
 
 
-def options(axis):
-    return sorted(path.stem for path in (compose.CONF / axis).glob("*.yaml"))
+def names(axis):
+    return sorted(path.stem for path in (options.CONF / axis).glob("*.yaml"))
 
 
 def option(axis, name):
-    return OmegaConf.load(compose.CONF / axis / f"{name}.yaml")
+    return OmegaConf.load(options.CONF / axis / f"{name}.yaml")
 
 
 def posterior(name, latent_size=3, **settings):
     keras.utils.set_random_seed(1)
-    return compose.make({**option("posterior", name), **SMALL.get(name, {}), **settings}, latent_size=latent_size)
+    return parts.make({**option("posterior", name), **SMALL.get(name, {}), **settings}, latent_size=latent_size)
 
 
 def prior(name, latent_shape):
     keras.utils.set_random_seed(2)
     images = np.random.default_rng(4).uniform(size=(5, 2, 2, 1)).astype(np.float32)
-    offered = compose.extra_arguments(option("prior", name), image_shape=(2, 2, 1), train_images=images)
-    return compose.make({**option("prior", name), **PRIORS.get(name, {})}, latent_shape=latent_shape, **offered)
+    offered = parts.extra_arguments(option("prior", name), image_shape=(2, 2, 1), train_images=images)
+    return parts.make({**option("prior", name), **PRIORS.get(name, {})}, latent_shape=latent_shape, **offered)
 
 
 def scrambled(part, spread=0.5):
@@ -103,8 +103,8 @@ def test_kl_of_an_image_does_not_depend_on_the_batch(q_name, p_name):
     np.testing.assert_allclose(together, alone, rtol=1e-6)
 
 
-@pytest.mark.parametrize("q_name", options("posterior"))
-@pytest.mark.parametrize("p_name", options("prior"))
+@pytest.mark.parametrize("q_name", names("posterior"))
+@pytest.mark.parametrize("p_name", names("prior"))
 def test_closed_form_kl_fact_is_true_of_each_pair(q_name, p_name):
     part = posterior(q_name)
     q, p = part.distribution(features(part)), prior(p_name, (3,)).distribution(encoder_of(part))
@@ -115,7 +115,7 @@ def test_closed_form_kl_fact_is_true_of_each_pair(q_name, p_name):
             tfd.kl_divergence(q, p)
 
 
-@pytest.mark.parametrize("name", options("posterior"))
+@pytest.mark.parametrize("name", names("posterior"))
 def test_fast_log_prob_fact_is_true(name):
     """What is not fast loops over the latents at values from elsewhere, and nothing loops at its own samples."""
     part = posterior(name)
@@ -134,7 +134,7 @@ def test_fast_log_prob_fact_is_true(name):
     assert not loops(at_own_samples)
 
 
-@pytest.mark.parametrize("name", options("posterior"))
+@pytest.mark.parametrize("name", names("posterior"))
 def test_flat_latent_fact_is_true(name):
     part = posterior(name)
     rows = features(part, grid=(2, 5))
@@ -236,7 +236,7 @@ def test_iaf_log_determinant_equals_the_autodiff_jacobian():
 
 
 @pytest.mark.parametrize("mode", ["eager", "graph", "xla"])
-@pytest.mark.parametrize("name", options("posterior"))
+@pytest.mark.parametrize("name", names("posterior"))
 def test_log_prob_at_own_samples_equals_log_prob_at_the_same_values(name, mode):
     part = scrambled(posterior(name))
     rows = features(part)
@@ -282,7 +282,7 @@ def test_iaf_mean_is_that_of_its_samples_and_does_not_depend_on_the_batch():
     np.testing.assert_allclose(part.distribution(rows[2:3]).mean(), mean[2:3], rtol=1e-5)
 
 
-@pytest.mark.parametrize("name", options("posterior"))
+@pytest.mark.parametrize("name", names("posterior"))
 def test_stop_gradient_passes_gradient_to_z_alone(name):
     part = scrambled(posterior(name))
     rows = features(part)
@@ -301,7 +301,7 @@ def test_stop_gradient_passes_gradient_to_z_alone(name):
     assert all(np.any(gradient.numpy() != 0) for gradient in free[1:])
 
 
-@pytest.mark.parametrize("name", options("posterior"))
+@pytest.mark.parametrize("name", names("posterior"))
 def test_every_weight_and_feature_gets_a_gradient(name):
     part = posterior(name)
     rows = features(part)
@@ -316,7 +316,7 @@ def test_every_weight_and_feature_gets_a_gradient(name):
 
 
 @pytest.mark.parametrize("jit", [False, True])
-@pytest.mark.parametrize("name", options("posterior"))
+@pytest.mark.parametrize("name", names("posterior"))
 def test_features_of_a_hundred_give_finite_numbers(name, jit):
     part = posterior(name, 6)
     rows = tf.constant(np.random.default_rng(0).choice([-100.0, 100.0], (8, part.params_size)), tf.float32)

@@ -5,10 +5,13 @@ import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from vae_lab.config import compose
+from vae_lab.config import compose, parts
+from vae_lab.config.settings import settings_of
 from vae_lab.data import idx
+from vae_lab.data.dataset import Dataset, Split
+from vae_lab.data.images import run_images
 from vae_lab.evaluation.elbo import ElboEvaluator
-from vae_lab.run.program import Pixels, new_program
+from vae_lab.run.program import new_program
 
 LINEAR = (
     "encoder=linear",
@@ -140,8 +143,9 @@ def test_a_trained_linear_vae_ends_at_the_maximum_and_never_above(estimator, dat
         "training.epochs=12000",
         "training.jit=true",
     )
-    pixels = Pixels(images, 256, {"train": (images, 256), "test": (images, 256)})
-    built = new_program(cfg, pixels, compose.make_binarization(cfg))
+    rows, settings = Split(images), settings_of(cfg)
+    dataset = Dataset("mnist", 256, "", "", rows, rows[:0], rows)
+    built = new_program(settings, run_images(dataset, parts.make(settings.options["binarization"])))
     for _ in built.trainer.train(tf.constant(images), 0, 12_000):
         pass
     elbo = built.elbo(images, 256, 50, 0)["elbo"].mean()

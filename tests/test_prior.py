@@ -8,7 +8,7 @@ import tensorflow_probability as tfp
 from omegaconf import OmegaConf
 from scipy.special import logsumexp
 
-from vae_lab.config import compose
+from vae_lab.config import options, parts
 from vae_lab.config.checks.facts import fact
 from vae_lab.errors import UsageError
 from vae_lab.layers.gaussian_mixture import DiagonalGaussianMixture, gaussian_mixture
@@ -22,19 +22,19 @@ SMALL = {"mixture": {"components": 4}, "vamp": {"components": 3}, "flow": {"coup
 LOG_2PI = np.log(2 * np.pi)
 
 
-def options():
-    return sorted(path.stem for path in (compose.CONF / "prior").glob("*.yaml"))
+def names():
+    return sorted(path.stem for path in (options.CONF / "prior").glob("*.yaml"))
 
 
 def option(name):
-    return OmegaConf.load(compose.CONF / "prior" / f"{name}.yaml")
+    return OmegaConf.load(options.CONF / "prior" / f"{name}.yaml")
 
 
 def prior(name, latent_shape=(3,), train_images=IMAGES, **settings):
     keras.utils.set_random_seed(2)
-    offered = compose.extra_arguments(option(name), image_shape=IMAGE_SHAPE, train_images=train_images)
+    offered = parts.extra_arguments(option(name), image_shape=IMAGE_SHAPE, train_images=train_images)
     settings = {**option(name), **SMALL.get(name, {}), **settings}
-    return compose.make(settings, latent_shape=latent_shape, **offered)
+    return parts.make(settings, latent_shape=latent_shape, **offered)
 
 
 def scrambled(part, spread=0.5):
@@ -50,8 +50,8 @@ class Encoder:
 
     def __init__(self, latent_shape=(3,), posterior="mvn_diag"):
         self.grid = latent_shape[:-1]
-        settings = OmegaConf.load(compose.CONF / "posterior" / f"{posterior}.yaml")
-        self.posterior = compose.make(settings, latent_size=latent_shape[-1])
+        settings = OmegaConf.load(options.CONF / "posterior" / f"{posterior}.yaml")
+        self.posterior = parts.make(settings, latent_size=latent_shape[-1])
         shape = (4, int(np.prod(self.grid)) * self.posterior.params_size)
         self.kernel = tf.Variable(np.random.default_rng(1).normal(size=shape), dtype=tf.float32)
 
@@ -87,7 +87,7 @@ def draws(shape, spread=1.0):
 # Every prior.
 
 
-@pytest.mark.parametrize("name", options())
+@pytest.mark.parametrize("name", names())
 def test_flat_latent_fact_is_true(name):
     latent_shape = (2, 5, 3)
     if fact(option(name), "flat_latent"):
@@ -100,7 +100,7 @@ def test_flat_latent_fact_is_true(name):
         assert p.log_prob(p.sample(4, seed=SEED)).shape == (4,)
 
 
-@pytest.mark.parametrize("name", options())
+@pytest.mark.parametrize("name", names())
 def test_every_weight_gets_a_gradient(name):
     part, encoder = prior(name), Encoder()
     with tf.GradientTape() as tape:
@@ -110,7 +110,7 @@ def test_every_weight_gets_a_gradient(name):
     assert (gradients[-1] is not None) == (name == "vamp")
 
 
-@pytest.mark.parametrize("name", options())
+@pytest.mark.parametrize("name", names())
 def test_distribution_follows_the_weights(name):
     """What was computed at old weights is not taken for the same z at new ones."""
     part, encoder, z = prior(name), Encoder(), draws((6, 3))
@@ -121,7 +121,7 @@ def test_distribution_follows_the_weights(name):
     assert np.all(before != after) == bool(part.weights)
 
 
-@pytest.mark.parametrize("name", options())
+@pytest.mark.parametrize("name", names())
 def test_xla_log_prob_equals_eager(name):
     part, encoder, z = scrambled(prior(name)), Encoder(), draws((5, 4, 3))
 
@@ -140,7 +140,7 @@ def test_xla_log_prob_equals_eager(name):
     assert np.all(np.isfinite(sample))
 
 
-@pytest.mark.parametrize("name", options())
+@pytest.mark.parametrize("name", names())
 def test_latents_of_a_hundred_give_finite_numbers(name):
     part, encoder = prior(name, (6,)), Encoder((6,))
     z = tf.constant(np.random.default_rng(0).choice([-100.0, 100.0], (8, 6)), tf.float32)
@@ -151,7 +151,7 @@ def test_latents_of_a_hundred_give_finite_numbers(name):
     assert all(np.all(np.isfinite(number)) for number in (log_p, *gradients))
 
 
-@pytest.mark.parametrize("name", options())
+@pytest.mark.parametrize("name", names())
 def test_samples_agree_with_the_density(name):
     """E_p[r(z) / p(z)] over the prior's own samples is 1 for a density r that is narrower."""
     part, encoder = prior(name, (2,)), Encoder((2,))

@@ -15,18 +15,21 @@ from conftest import CHECKOUT
 from PIL import Image
 
 from vae_lab.errors import UsageError
+from vae_lab.report.curves import curves_of
 from vae_lab.report.docs_page import results_markdown, write_results
-from vae_lab.report.evidence import curves_of, sheets_of
 from vae_lab.report.export import export
 from vae_lab.report.files import files, write_files
-from vae_lab.report.page import headline
+from vae_lab.report.headline import headline
+from vae_lab.report.planned import study_of_sweep
 from vae_lab.report.report import gather
 from vae_lab.report.selection import StudyRuns, find_runs
+from vae_lab.report.sheets import sheets_of
 from vae_lab.report.table import latex_text
-from vae_lab.study.experiments import study_of_sweep
-from vae_lab.study.study import make_study
+from vae_lab.study.identity import Identity
+from vae_lab.study.study import PlannedJob, make_study
 from vae_lab.tracking.artifacts import artifact
 from vae_lab.tracking.records import metric_history, read_run, runs_with_tag
+from vae_lab.tracking.standing import adopt_alike, standings
 from vae_lab.tracking.store import Store, open_store
 from vae_lab.tracking.tracked_run import TrackedRun
 
@@ -47,19 +50,27 @@ GAIN = {"plain": 0.0, "mixed <b>": 1.0, "cut": 30.0}
 IMAGES = 50
 
 
-def log_run(store, parent, arm, seed, status="FINISHED", gain=0.0, more=(), group="g1", tags=None):
+def identity(arm, seed, epochs=10, code="0123"):
+    """What a run of an arm is the result of."""
+    trained = {"prior.name": arm, "training.epochs": epochs, "seed": seed}
+    return Identity(trained, {"evaluation.samples": 1}, "abc", {"vae_lab/prior/mixture.py": code}, {})
+
+
+def log_run(store, parent, arm, seed, status="FINISHED", gain=0.0, of=None, tags=None):
     """A run as a job of a sweep leaves it."""
+    of = of or identity(arm, seed)
+    binarization = "threshold" if arm == "cut" else "static"
     tags = {
         "vae_lab.kind": "run",
         "vae_lab.arm": arm,
-        "vae_lab.overrides": json.dumps([*ARMS.get(arm, []), "experiment=toy", f"seed={seed}", *more]),
-        "vae_lab.group": f"{arm}-{group}",
-        "vae_lab.data_sha256": "abc",
+        "vae_lab.experiment": NAME,
+        "vae_lab.scored.test": binarization,
         "mlflow.source.git.commit": "c0ffee",
+        **of.tags(),
     } | (tags or {})
     run = TrackedRun(store, f"{arm}-s{seed}", tags, parent)
-    binarization = "threshold" if arm == "cut" else "static"
     run.params({"seed": seed, "binarization.name": binarization, "prior.name": arm, "likelihood.facts.discrete": True})
+    run.text(of.to_json(), "identity.json")
     elbo = -90.0 + 0.1 * seed + GAIN.get(arm, 0.0) + gain
     for epoch in range(1, 6):
         run.metrics({"val/elbo": elbo - 5 / epoch, "running/elbo": elbo - 4 / epoch}, epoch)
@@ -74,6 +85,20 @@ def log_run(store, parent, arm, seed, status="FINISHED", gain=0.0, more=(), grou
     return run.run_id
 
 
+def planned(arm, seed):
+    """A job of the study."""
+    of = identity(arm, seed)
+    return PlannedJob(arm, seed, (*ARMS[arm], "experiment=toy", f"seed={seed}"), of.evaluation, of)
+
+
+def in_plan(job, **others):
+    """A job as a sweep's plan.json has it."""
+    return {"arm": job.arm, "overrides": job.overrides, "evaluation": job.evaluation} | others
+
+
+JOBS = [planned(arm, seed) for arm in ARMS for seed in (0, 1)]
+
+
 @pytest.fixture(scope="module")
 def store(tmp_path_factory):
     folder = tmp_path_factory.mktemp("store")
@@ -84,16 +109,11 @@ def store(tmp_path_factory):
 def ids(store):
     """One sweep as it should be, and what else happens to a study."""
     parent = TrackedRun(store, NAME, {"vae_lab.kind": "sweep", "vae_lab.command": "python train.py"})
-    jobs = [
-        {"arm": arm, "overrides": [*ARMS[arm], "experiment=toy", f"seed={seed}"], "evaluation": f"{arm} {seed}"}
-        for arm in ARMS
-        for seed in (0, 1)
-    ]
-    parent.text(json.dumps(jobs), "plan.json")
+    parent.text(json.dumps([in_plan(job) for job in JOBS]), "plan.json")
     found = {"parent": parent.run_id}
     found["old plain"] = log_run(store, parent.run_id, "plain", 0, gain=-50)
-    found["stale"] = log_run(store, parent.run_id, "plain", 2, gain=-50, group="g0")
-    found["quick"] = log_run(store, parent.run_id, "plain", 1, gain=-50, more=["training.epochs=3"])
+    found["edited"] = log_run(store, parent.run_id, "plain", 1, gain=-50, of=identity("plain", 1, code="4567"))
+    found["quick"] = log_run(store, parent.run_id, "plain", 1, gain=-50, of=identity("plain", 1, epochs=3))
     for seed in (0, 1):
         found[f"plain {seed}"] = log_run(store, parent.run_id, "plain", seed)
         found[f"cut {seed}"] = log_run(store, parent.run_id, "cut", seed)
@@ -106,8 +126,7 @@ def ids(store):
 
 @pytest.fixture(scope="module")
 def study():
-    jobs = [(arm, [*ARMS[arm], "experiment=toy", f"seed={seed}"]) for arm in ARMS for seed in (0, 1)]
-    return make_study(NAME, CONTENT, jobs, "python scripts/train.py experiment=toy")
+    return make_study(NAME, CONTENT, JOBS, "python scripts/train.py experiment=toy")
 
 
 @pytest.fixture(scope="module")
@@ -115,8 +134,9 @@ def report(store, ids, study):
     return gather(store, study)
 
 
-def test_a_run_that_was_only_evaluated_shows_the_curves_and_pictures_of_its_training(store, tmp_path):
-    trained = log_run(store, None, "plain", 7, tags={"vae_lab.arm": "another study's"})
+def test_a_run_that_was_only_evaluated_shows_the_curves_and_pictures_of_its_training(tmp_path):
+    store = open_store(f"sqlite:///{tmp_path}/mlflow.db", "tests", str(tmp_path / "artifacts"))
+    trained = log_run(store, None, "plain", 7)
     evaluated = TrackedRun(store, "plain-s7", {"vae_lab.trained_by": trained})
     evaluated.metrics({"val/elbo": -1.0}, 5)
     evaluated.finish("FINISHED")
@@ -129,40 +149,57 @@ def test_a_run_that_was_only_evaluated_shows_the_curves_and_pictures_of_its_trai
 def test_one_finished_run_an_arm_and_seed_counts_and_all_others_are_listed(report, ids):
     counted = {run.run_id for run in report.runs.all}
     assert counted == {ids[name] for name in ("plain 0", "plain 1", "cut 0", "cut 1", "mixed 0")}
-    why = {one.run.run_id if one.run else one.state: one.why for one in report.runs.aside}
-    assert why[ids["old plain"]] == f"{ids['plain 0'][:8]} of the same seed is newer"
-    assert why[ids["stale"]].startswith("stale: ")
-    assert why[ids["quick"]] == "other settings: training.epochs=3"
-    assert why[ids["failed"]] == "ValueError: no"
-    assert why[ids["stranger"]] == "its arm is none of the study's"
-    assert why["missing"] == "no finished run"
+    why = {one.run.run_id if one.run else one.state: (one.state, one.why) for one in report.runs.aside}
+    assert why[ids["old plain"]] == ("FINISHED", f"{ids['plain 0'][:8]} of the same seed is newer")
+    assert why[ids["edited"]] == ("stale", "code: vae_lab/prior/mixture.py")
+    assert why[ids["quick"]] == ("stale", "training.epochs 3 -> 10")
+    assert why[ids["failed"]] == ("FAILED", "ValueError: no")
+    assert why[ids["stranger"]] == ("stale", "its arm is none of the study's")
+    assert why["missing"] == ("missing", "no finished run")
     assert len(why) == 6
     assert report.finished == 5
 
 
-def test_runs_are_found_by_the_experiments_tag_and_a_sweeps_own_runs_come_first(store, study):
-    named = replace(study, name="tagged")
-    tag = {"vae_lab.experiment": "tagged"}
-    parent = TrackedRun(store, "any name", {"vae_lab.kind": "sweep"} | tag)
-    own = log_run(store, parent.run_id, "plain", 0, tags=tag)
+def test_a_sweeps_own_runs_come_first_and_others_where_it_has_none(study, tmp_path):
+    store = open_store(f"sqlite:///{tmp_path}/mlflow.db", "tests", str(tmp_path / "artifacts"))
+    parent = TrackedRun(store, NAME, {"vae_lab.kind": "sweep"})
+    own = log_run(store, parent.run_id, "plain", 0)
     parent.finish("FINISHED")
-    reused = log_run(store, None, "plain", 1, tags=tag)
-    newer = log_run(store, None, "plain", 0, tags=tag)
-    log_run(store, None, "plain", 3, "FAILED", tags=tag)
-    everything = find_runs(store, named)
+    reused = log_run(store, None, "plain", 1, tags={"vae_lab.arm": "another study's", "vae_lab.experiment": "other"})
+    newer = log_run(store, None, "plain", 0)
+    log_run(store, None, "plain", 3, "FAILED")
+    everything = find_runs(store, study)
     assert {seed: run.run_id for seed, run in everything.counted["plain"].items()} == {0: newer, 1: reused}
-    of_sweep = find_runs(store, named, parent.run_id)
+    assert everything.counted["plain"][1].tags["vae_lab.arm"] == "plain"
+    of_sweep = find_runs(store, study, parent.run_id)
     assert {seed: run.run_id for seed, run in of_sweep.counted["plain"].items()} == {0: own, 1: reused}
     assert [one.state for one in of_sweep.aside] == ["missing"] * 4
 
 
-def test_another_commit_of_a_counted_run_is_said(store, study):
-    named = replace(study, name="commits")
-    for seed, commit in enumerate(("1111", "2222")):
-        tags = {"vae_lab.experiment": "commits", "mlflow.source.git.commit": commit}
-        log_run(store, None, "plain", seed, tags=tags)
-    (note,) = find_runs(store, named).notes
-    assert note == "1 of 2 runs has another commit (1111) than the newest (2222): plain-s0"
+def test_what_differs_in_the_environment_of_counted_runs_is_said(study, tmp_path):
+    store = open_store(f"sqlite:///{tmp_path}/mlflow.db", "tests", str(tmp_path / "artifacts"))
+    for seed, (commit, device) in enumerate((("1111", "CPU"), ("2222", "GPU"))):
+        log_run(store, None, "plain", seed, tags={"mlflow.source.git.commit": commit, "device.kind": device})
+    assert find_runs(store, study).notes == [
+        "1 of 2 runs has another commit (1111) than the newest (2222): plain-s0",
+        "1 of 2 runs has another device (CPU) than the newest (GPU): plain-s0",
+    ]
+
+
+def test_a_run_that_was_adopted_counts_and_is_said_to_be_of_other_code(study, tmp_path):
+    store = open_store(f"sqlite:///{tmp_path}/mlflow.db", "tests", str(tmp_path / "artifacts"))
+    old = log_run(store, None, "plain", 0, of=identity("plain", 0, code="4567"))
+    log_run(store, None, "plain", 1, of=identity("plain", 1, epochs=3))
+    jobs = [job.identity for job in JOBS[:2]]
+    assert [one.done for one in standings(store, jobs)] == [False, False]
+    ((adopted, code),) = adopt_alike(store, jobs)
+    assert (adopted.run_id, code) == (old, "vae_lab/prior/mixture.py")
+    assert [one.done for one in standings(store, jobs)] == [True, False]
+    found = find_runs(store, study)
+    assert found.counted["plain"][0].run_id == old
+    told = "1 of 1 runs were made by other code (vae_lab/prior/mixture.py) and adopted by sweep.accept=code"
+    assert told in found.notes
+    assert adopt_alike(store, jobs) == []
 
 
 def test_table_differences_and_verdicts_are_those_of_the_logged_numbers(report):
@@ -172,15 +209,14 @@ def test_table_differences_and_verdicts_are_those_of_the_logged_numbers(report):
     by_arm = {one.arm: one for one in report.comparisons}
     assert by_arm["mixed <b>"].over_seeds.mean == pytest.approx(1.0)
     assert by_arm["mixed <b>"].over_images[:2] == pytest.approx((IMAGES, 1.0))
-    assert "test pixels" in by_arm["cut"].refused
+    assert by_arm["cut"].refused.endswith("other pixels: binarization.name threshold against static")
     says = [verdict.says() for verdict in report.verdicts]
     assert says == ["met", "not judged, from memory (missed by 8.95)", "incomplete (missed by 1 so far)", "not run"]
     assert len(report.judged) == 3
     exit_code = runpy.run_path(str(CHECKOUT / "scripts" / "reproduce.py"))["exit_code"]
     assert exit_code(report) == 1
     assert (
-        exit_code(replace(report, study=replace(report.study, planned=(("plain", 0),)), verdicts=report.verdicts[:2]))
-        == 0
+        exit_code(replace(report, study=replace(report.study, jobs=tuple(JOBS[:1])), verdicts=report.verdicts[:2])) == 0
     )
 
 
@@ -249,26 +285,6 @@ def test_the_files_beside_the_page_hold_the_same_table(page, report):
     assert "| plain | -90.0000 | -89.9000 |" in text
     assert "missed by 1 so far" in text
     assert "c0ffee" in text
-
-
-def test_a_planned_job_that_another_sweep_has_done_counts(study, tmp_path):
-    """A sweep does not do it again, whatever that other sweep calls it."""
-    store = open_store(f"sqlite:///{tmp_path}/mlflow.db", "tests", str(tmp_path / "artifacts"))
-    tags = {"vae_lab.arm": "another study's", "vae_lab.overrides": '["latent_size=9"]', "vae_lab.evaluation": "same"}
-    done = log_run(store, None, "plain", 0, tags=tags)
-    jobs = [
-        {"arm": "plain", "overrides": [*ARMS["plain"], "experiment=toy", "seed=0"], "evaluation": "same"},
-        {"arm": "plain", "overrides": [*ARMS["plain"], "experiment=toy", "seed=1", "short=true"], "evaluation": "same"},
-    ]
-    parent = TrackedRun(store, NAME, {"vae_lab.kind": "sweep"})
-    parent.text(json.dumps(jobs), "plan.json")
-    parent.finish("FINISHED")
-    for sweep in (None, parent.run_id):
-        runs = find_runs(store, study, sweep)
-        assert {arm: [run.run_id for run in found.values()] for arm, found in runs.counted.items()} == {
-            "plain": [done], "mixed <b>": [], "cut": []
-        }  # fmt: skip
-        assert ("plain", 0) not in {(one.arm, one.seed) for one in runs.aside}
 
 
 @pytest.mark.parametrize("changed", [(), ("short=true",), ("training.epochs=1",)])

@@ -6,25 +6,27 @@ from PIL import Image
 
 from vae_lab.config.compose import compose
 from vae_lab.evaluation.pictures import CHEAP
-from vae_lab.run.run import run, store_of
-from vae_lab.tracking.records import fetch_artifact, read_run
+from vae_lab.run.work import train
+from vae_lab.tracking.records import fetch_artifact, metric_history, read_run
 
 TINY = ("encoder.hidden=[16]", "decoder.hidden=[16]", "latent_size=2", "training.jit=false")
 QUICK = ("evaluation.importance_samples=5", "evaluation.images_every=0", "evaluation.pictures=false")
 
 
-def history(run_id, store, key):
-    return {point.step: point.value for point in store.client.get_metric_history(run_id, key)}
+def history(run_id, store, key, first=False):
+    points = store.client.get_metric_history(run_id, key)
+    return {point.step: point.value for point in (reversed(points) if first else points)}
 
 
 @pytest.fixture
-def finished(own_home):
+def finished(own_home, order_of):
     """Runs a configuration and returns (its record, its store)."""
 
     def go(name, *overrides):
         cfg = compose(*TINY, *QUICK, *overrides)
-        run(cfg, name, {}, lambda result, metrics: None)
-        store = store_of(cfg)
+        order = order_of(cfg, name)
+        train(order, lambda result, metrics: None)
+        store = order.store
         found = store.client.search_runs([store.experiment_id], f"attributes.run_name = '{name}'")
         return read_run(store, found[0].info.run_id), store
 
@@ -49,7 +51,10 @@ def test_best_selects_the_epoch_of_the_highest_validation_elbo(finished):
     assert list(history(best.run_id, store, "test/elbo")) == [3]
     assert list(history(last.run_id, store, "test/elbo")) == [6]
     assert best.metrics["test/elbo"] > last.metrics["test/elbo"] + 1
-    assert history(last.run_id, store, "val/elbo") == validation
+    assert history(last.run_id, store, "val/elbo") | {6: 0} == validation | {6: 0}
+    assert best.metrics["val/elbo"] == validation[3]  # for every reader, MLflow's own table too
+    assert best.metrics["val/rate"] == history(best.run_id, store, "val/rate", first=True)[3]
+    assert metric_history(store, [best.run_id], "val/elbo")[best.run_id] == history(last.run_id, store, "val/elbo")
 
 
 @pytest.mark.slow

@@ -1,7 +1,5 @@
 """Plans of sweeps, their progress lines and their tables."""
 
-import copy
-import functools
 import math
 import os
 import time
@@ -11,17 +9,18 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.utils import JobStatus
 
-from vae_lab.config.compose import compose_unchecked, flat, plain
-from vae_lab.console.progress import Progress, duration
+from vae_lab.config.compose import compose_unchecked
+from vae_lab.console.progress import Progress
 from vae_lab.console.watch import newest_sweep, standing
 from vae_lab.errors import UsageError
+from vae_lab.report.format import clock
 from vae_lab.report.table import cell_of, table_of
-from vae_lab.run.device import gpus
-from vae_lab.study.identity import AXES, PLACES, hashes_of, model_structure, resolve_jit, training_structure
+from vae_lab.study.identity import Identity
 from vae_lab.study.jobs import CheckedJob
 from vae_lab.study.plan import plan, to_override
 from vae_lab.sweep.multirun import run_all, share_cores
 from vae_lab.sweep.parent import SweepRun
+from vae_lab.tracking.standing import Standing
 from vae_lab.tracking.store import open_store
 from vae_lab.tracking.tracked_run import TrackedRun
 
@@ -104,7 +103,7 @@ def test_every_value_survives_hydras_grammar(value):
 
 
 def test_durations_read_as_clock_times():
-    assert [duration(seconds) for seconds in (0, 59.6, 61, 3725)] == ["0:00", "1:00", "1:01", "1:02:05"]
+    assert [clock(seconds) for seconds in (0, 59.6, 61, 3725)] == ["0:00", "1:00", "1:01", "1:02:05"]
 
 
 def test_progress_tells_job_epoch_elbo_and_time_left():
@@ -143,112 +142,17 @@ def test_standard_error_of_one_seed_is_not_a_number():
     assert math.isnan(cell_of([1.0]).error)
 
 
-def config(**changes):
-    return plain(compose_unchecked(*(f"{key}={value}" for key, value in changes.items())))
-
-
-def test_identity_ignores_places_and_speed_and_sees_everything_else(monkeypatch):
-    base = hashes_of(config())
-    same = {
-        "data.dir": "/else",
-        "tracking.experiment_name": "x",
-        "sweep.total": 5,
-        "training.checkpoint_seconds": 1,
-    }
-    for key, value in same.items():
-        assert hashes_of(config(**{key: value})) == base, key
-    other = {
-        "latent_size": 3,
-        "training.epochs": 3,
-        "estimator.beta": 2,
-        "optimizer.beta_1": 0.5,
-        "training.jit": "false",
-    }
-    for key, value in other.items():
-        assert hashes_of(config(**{key: value}))["vae_lab.training"] != base["vae_lab.training"], key
-    monkeypatch.setattr("vae_lab.data.digits.SHA256", "other pixels")
-    assert hashes_of(config())["vae_lab.training"] != base["vae_lab.training"]
-    monkeypatch.undo()
-    monkeypatch.setattr("vae_lab.study.identity.NUMERICS_VERSION", 0)
-    assert hashes_of(config())["vae_lab.training"] != base["vae_lab.training"]
-
-
-@pytest.mark.parametrize("node", [*(axis for axis in AXES if axis != "data"), "optimizer", "schedule", "training"])
-def test_every_setting_of_a_model_and_its_training_is_part_of_the_identity(node):
-    base = config()
-    for key in flat(base[node]):
-        changed = copy.deepcopy(base)
-        *path, leaf = key.split(".")
-        functools.reduce(dict.__getitem__, path, changed[node])[leaf] = "another"
-        ignored = key.startswith("facts.") or f"{node}.{key}".startswith(PLACES)
-        same = hashes_of(changed)["vae_lab.training"] == hashes_of(base)["vae_lab.training"]
-        assert same == ignored, key
-
-
-def test_identity_separates_training_evaluation_and_seed():
-    base = hashes_of(config())
-    evaluated = hashes_of(config(**{"evaluation.importance_samples": 7}))
-    assert evaluated["vae_lab.training"] == base["vae_lab.training"]
-    assert evaluated["vae_lab.evaluation"] != base["vae_lab.evaluation"]
-    seeded = hashes_of(config(seed=4))
-    assert seeded["vae_lab.training"] != base["vae_lab.training"]
-    assert seeded["vae_lab.group"] == base["vae_lab.group"]
-
-
-def test_identity_of_training_knows_the_evaluation_that_selects():
-    """Weights that are chosen by val/elbo depend on how that is taken."""
-    draws = [config(**{"evaluation.samples": samples, "training.select": "best"}) for samples in (1, 2)]
-    assert hashes_of(draws[0])["vae_lab.training"] != hashes_of(draws[1])["vae_lab.training"]
-
-
-def test_jit_is_resolved_without_tensorflow():
-    assert resolve_jit(config())
-    assert resolve_jit(config(**{"training.jit": "true"}))
-    if not gpus():
-        assert not resolve_jit(config(data="mnist", encoder="conv"))
-
-
-def test_model_structure_ignores_how_and_on_which_pixels_a_model_is_trained():
-    base = model_structure(config())
-    for changes in ({"estimator": "monte_carlo"}, {"binarization": "static"}, {"optimizer": "sgd"}, {"seed": 3}):
-        assert model_structure(config(**changes)) == base
-    for changes in (
-        {"latent_size": 3},
-        {"binarization": "none", "likelihood": "normal"},
-        {"data": "mnist"},
-        {"training.precision": "mixed_bfloat16"},
-    ):
-        assert model_structure(config(**changes)) != base
-    grey, drawn = (config(likelihood="discretized_logistic", binarization=name) for name in ("none", "static"))
-    assert model_structure(grey) != model_structure(drawn)
-
-
-def test_training_structure_ignores_seed_and_constant_learning_rate_alone():
-    base = training_structure(config(), 1200)
-    assert training_structure(config(seed=3, **{"optimizer.learning_rate": 0.1}), 1200) == base
-    for changes in (
-        {"latent_size": 3},
-        {"training.batch_size": 10},
-        {"estimator.beta": 2},
-        {"prior": "mixture", "estimator": "monte_carlo"},
-        {"training.loss_reduction": "sum"},
-        {"training.normalize_gradients": "true"},
-    ):
-        assert training_structure(config(**changes), 1200) != base
-    assert training_structure(config(), 1000) != base
-    falling = {"schedule": "cosine"}
-    assert training_structure(config(**falling), 1200) != training_structure(
-        config(**falling, **{"optimizer.learning_rate": 0.1}), 1200
-    )
-    longer = config(**falling, **{"training.epochs": 50})
-    assert training_structure(longer, 1200) != training_structure(config(**falling), 1200)
+def checked_job(seed, evaluation):
+    """A job whose identity is made up."""
+    identity = Identity({"seed": seed}, {}, evaluation, {}, {})
+    return CheckedJob("a", f"a-s{seed}", (f"seed={seed}",), identity, "structure", 1)
 
 
 def test_each_worker_takes_a_gpu_of_its_own(tmp_path, monkeypatch):
     """The device files are made up; the locks and the environment are real."""
     from vae_lab.run import device
 
-    monkeypatch.setattr(device, "glob", lambda pattern: ["/dev/nvidia10", "/dev/nvidia2"])
+    monkeypatch.setattr(device, "glob", lambda pattern: ["/dev/nvidia7", "/dev/nvidia2"])  # CUDA calls them 0 and 1
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     monkeypatch.setenv("TF_FORCE_GPU_ALLOW_GROWTH", "false")
     taken = []
@@ -257,22 +161,37 @@ def test_each_worker_takes_a_gpu_of_its_own(tmp_path, monkeypatch):
         monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
         number = device.take_gpu(tmp_path)
         taken.append((number, os.environ.get("CUDA_VISIBLE_DEVICES"), device._taken))
-    assert [(number, visible) for number, visible, _ in taken] == [("2", "2"), ("10", "10"), (None, None)]
+    assert [(number, visible) for number, visible, _ in taken] == [("0", "0"), ("1", "1"), (None, None)]
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
     assert device.gpus() == []
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-8a1c,GPU-77f0")
+    assert device.gpus() == ["GPU-8a1c", "GPU-77f0"]
+
+
+def test_a_job_that_was_given_a_gpu_does_not_train_without_one(monkeypatch):
+    from vae_lab.run import device
+
+    if device.found_gpus():
+        pytest.skip("TensorFlow finds a GPU here")
+    for given in ("", "-1"):
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", given)
+        device.require_gpu()
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3")
+    with pytest.raises(UsageError, match="CUDA_VISIBLE_DEVICES=3 gives this job a GPU, and TensorFlow finds none"):
+        device.require_gpu()
 
 
 def test_where_all_is_repeated_only_runs_of_this_start_count(tmp_path):
     """Else a worker that dies would seem to have done what last week's run has."""
     places = (f"tracking.uri=sqlite:///{tmp_path}/mlflow.db", f"tracking.artifacts={tmp_path}/artifacts")
-    jobs = [CheckedJob("a", "a-s0", ("seed=0",), "identity", "structure", 1)]
+    jobs = [checked_job(0, "one")]
     cfg = compose_unchecked(*places)
     store = open_store(cfg.tracking.uri, cfg.tracking.experiment_name, cfg.tracking.artifacts)
-    before = TrackedRun(store, "a-s0", {"vae_lab.evaluation": "identity"})
+    before = TrackedRun(store, "a-s0", jobs[0].identity.tags())
     before.finish("FINISHED")
     began = int(time.time()) + 1
     for settings, counted in (((), [before.run_id]), (("sweep.repeat=all",), [])):
-        parent = SweepRun(compose_unchecked(*places, *settings), None, "python train.py", jobs, began)
+        parent = SweepRun(compose_unchecked(*places, *settings), None, "python train.py", jobs, began, [Standing()])
         parent.run.finish("KILLED")
         assert [record.run_id for record in parent.records()] == counted
 
@@ -290,15 +209,15 @@ def test_a_search_is_not_watched_as_a_sweep(tmp_path):
 def test_jobs_are_launched_again_as_long_as_some_of_them_finish(tmp_path):
     """Five workers die one after the other, each with a job done: that is no reason to give up."""
     cfg = compose_unchecked(f"tracking.uri=sqlite:///{tmp_path}/mlflow.db", f"tracking.artifacts={tmp_path}/artifacts")
-    jobs = [CheckedJob("a", f"a-s{seed}", (f"seed={seed}",), f"identity {seed}", "one", 1) for seed in range(5)]
-    parent, launched = SweepRun(cfg, None, "python train.py", jobs, 0), []
+    jobs = [checked_job(seed, "one") for seed in range(5)]
+    parent, launched = SweepRun(cfg, None, "python train.py", jobs, 0, [Standing()] * len(jobs)), []
 
     def die(batch):
         launched.append(len(batch))
         if len(batch) == 1:
             return [SimpleNamespace(status=JobStatus.COMPLETED)]
         job = jobs[len(jobs) - len(batch)]
-        TrackedRun(parent.store, job.name, {"vae_lab.evaluation": job.evaluation}).finish("FINISHED")
+        TrackedRun(parent.store, job.name, job.identity.tags()).finish("FINISHED")
         raise OSError("a worker died")
 
     assert run_all(jobs, parent, 0, die) == {}
@@ -317,8 +236,8 @@ def test_workers_share_the_cores(workers, share, monkeypatch):
 def test_a_launcher_that_cannot_start_a_job_is_given_up_after_three_tries(tmp_path):
     """As where sbatch refuses: no job is tried for ever, and each is told why."""
     cfg = compose_unchecked(f"tracking.uri=sqlite:///{tmp_path}/mlflow.db", f"tracking.artifacts={tmp_path}/artifacts")
-    jobs = [CheckedJob("a", f"a-s{seed}", (f"seed={seed}",), f"identity {seed}", "structure", 1) for seed in (0, 1)]
-    parent, launched = SweepRun(cfg, None, "python train.py", jobs, 0), []
+    jobs = [checked_job(seed, "one") for seed in (0, 1)]
+    parent, launched = SweepRun(cfg, None, "python train.py", jobs, 0, [Standing()] * len(jobs)), []
 
     def refuse(batch):
         launched.append(len(batch))

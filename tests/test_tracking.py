@@ -99,7 +99,7 @@ def test_frames_and_metrics_are_read_back_and_a_frame_is_there_once(store):
 
 def test_a_database_that_is_not_there_is_named(store, tmp_path):
     with pytest.raises(UsageError, match=r"gone.db is not there: it was deleted"):
-        read_runs(tmp_path / "gone.db", "vae_lab.kind", "run")
+        read_runs(tmp_path / "gone.db", "vae_lab.kind", ["run"])
 
 
 def test_looking_into_a_store_makes_nothing_and_sees_what_the_client_sees(store, tmp_path):

@@ -2,6 +2,7 @@
 
 import random
 import re
+from dataclasses import replace
 
 import keras
 import numpy as np
@@ -10,13 +11,15 @@ import tensorflow as tf
 
 from vae_lab import schedule
 from vae_lab.config import compose
+from vae_lab.config.settings import settings_of
+from vae_lab.data.images import Images
 from vae_lab.evaluation.aggregate import AggregateEvaluator
-from vae_lab.run.program import program_for
+from vae_lab.run.program import images_of, program_for
 from vae_lab.training import START, NonFiniteLoss
 
 
 def trained(built, pixels, seed=0, epochs=2, start=START):
-    results = list(built.trainer.train(tf.constant(pixels.train), seed, epochs, start))
+    results = list(built.trainer.train(tf.constant(pixels.train.pixels), seed, epochs, start))
     return results, [weight.numpy() for weight in built.model.weights]
 
 
@@ -46,7 +49,7 @@ def test_training_on_from_within_an_epoch_equals_training_through(program, monke
     through, weights = trained(built, pixels, epochs=2)
     _, pixels, built = program("training.jit=false")
     monkeypatch.setattr(built.trainer, "_group", lambda: 5)
-    for result in built.trainer.train(tf.constant(pixels.train), 0, 2):
+    for result in built.trainer.train(tf.constant(pixels.train.pixels), 0, 2):
         if result.epoch > 1.4:
             break
     assert not result.complete
@@ -72,19 +75,15 @@ def test_grouping_of_steps_changes_no_number(program, monkeypatch):
 @pytest.mark.slow
 def test_a_program_used_again_equals_a_fresh_one(program):
     """With XLA: the second run compiles nothing and gives bitwise the weights of a process of its own."""
-    from vae_lab.run.program import binarize, load_dataset
 
-    def cfg_of(*overrides):
-        return compose.compose(
-            "encoder.hidden=[16]", "decoder.hidden=[16]", "latent_size=3", "training.jit=true", *overrides
-        )
+    def settings(*overrides):
+        small = ("encoder.hidden=[16]", "decoder.hidden=[16]", "latent_size=3", "training.jit=true")
+        return settings_of(compose.compose(*small, *overrides))
 
-    cfg = cfg_of("seed=0")
-    binarization = compose.make_binarization(cfg)
-    pixels = binarize(load_dataset(cfg), binarization)
-    shared = program_for(cfg, pixels, binarization)
+    pixels = images_of(settings("seed=0"))
+    shared = program_for(settings("seed=0"), pixels)
     trained(shared, pixels, seed=0)
-    again = program_for(cfg_of("seed=5", "optimizer.learning_rate=3e-3"), pixels, binarization)
+    again = program_for(settings("seed=5", "optimizer.learning_rate=3e-3"), pixels)
     assert again.trainer is shared.trainer
     assert again.model is shared.model
     _, reused = trained(again, pixels, seed=5)
@@ -97,8 +96,8 @@ def test_a_program_used_again_equals_a_fresh_one(program):
 def visits(program, binarization, epochs, one_image=False):
     """Each epoch's training images as the model sees them, in the order of their rows."""
     _, pixels, built = program(f"binarization={binarization}", "training.batch_size=100", "training.jit=false")
-    rows = np.repeat(pixels.train[:1], 300, axis=0) if one_image else pixels.train[:300]
-    pixels = type(pixels)(rows, pixels.train_levels, pixels.fixed)
+    rows = np.repeat(pixels.train.pixels[:1], 300, axis=0) if one_image else pixels.train.pixels[:300]
+    pixels = replace(pixels, train=Images(rows, pixels.train.levels))
     seen = []
 
     def record(x, seed, epoch):
@@ -106,7 +105,7 @@ def visits(program, binarization, epochs, one_image=False):
         return (tf.zeros(len(x)),) * 5, tf.constant(0.0)
 
     built.trainer.step = record
-    list(built.trainer.train(tf.constant(pixels.train), 0, epochs))
+    list(built.trainer.train(tf.constant(pixels.train.pixels), 0, epochs))
     return pixels, np.concatenate(seen).reshape(epochs, 300, 8, 8, 1)
 
 
@@ -117,9 +116,9 @@ def rows_sorted(images):
 def test_every_row_is_visited_once_an_epoch_in_a_new_order(program):
     pixels, seen = visits(program, "threshold", 2)
     for epoch in seen:
-        np.testing.assert_array_equal(rows_sorted(epoch), rows_sorted(pixels.train.astype(float)))
+        np.testing.assert_array_equal(rows_sorted(epoch), rows_sorted(pixels.train.pixels.astype(float)))
     assert not np.array_equal(seen[0], seen[1])
-    assert not np.array_equal(seen[0], pixels.train)
+    assert not np.array_equal(seen[0], pixels.train.pixels)
 
 
 def test_static_shows_the_same_pixels_each_epoch_and_dynamic_fresh_ones(program):
@@ -133,7 +132,7 @@ def test_dynamic_pixels_are_coins_of_their_grey_level(program):
     """Over 9000 visits of one image the mean of each pixel is its intensity within five standard errors."""
     pixels, seen = visits(program, "dynamic", 30, one_image=True)
     assert set(np.unique(seen)) == {0.0, 1.0}
-    intensity = pixels.train[0] / 16
+    intensity = pixels.train.pixels[0] / 16
     error = np.abs(seen.mean(axis=(0, 1)) - intensity)
     assert np.all(error <= 5 * np.sqrt(intensity * (1 - intensity) / 9000))
 
@@ -217,9 +216,9 @@ def test_schedules_reach_their_values_at_their_epochs():
 def test_compiled_steps_update_kernels_in_place(program):
     """Without a copy of any of them, which would cost as much as a layer at every step."""
     _, pixels, built = program("training.jit=true")
-    rows, scalar = tf.range(len(pixels.train)), tf.constant(0)
+    rows, scalar = tf.range(len(pixels.train.pixels)), tf.constant(0)
     sums = tf.constant(START.sums)
-    arguments = (tf.constant(pixels.train), rows, scalar, scalar, scalar, scalar + 2, sums, scalar - 1)
+    arguments = (tf.constant(pixels.train.pixels), rows, scalar, scalar, scalar, scalar + 2, sums, scalar - 1)
     program_text = built.trainer._steps.experimental_get_compiler_ir(*arguments)(stage="optimized_hlo")
     assert " while(" in program_text
     assert " dot(" in program_text

@@ -7,14 +7,14 @@ import tensorflow as tf
 
 from benchmarks.specification import Means, Spec
 from vae_lab.config import compose
-from vae_lab.run.program import binarize, load_dataset, new_program
+from vae_lab.config.settings import settings_of
+from vae_lab.run.program import images_of, new_program
 
 
 def build(spec: Spec, pixels: np.ndarray):
     """See `benchmarks.peers`."""
-    cfg = compose.compose(*spec.model.overrides)
-    binarization = compose.make_binarization(cfg)
-    trainer = new_program(cfg, binarize(load_dataset(cfg), binarization), binarization).trainer
+    settings = settings_of(compose.compose(*spec.model.overrides))
+    trainer = new_program(settings, images_of(settings)).trainer
     images = tf.constant(pixels)
     turns = count()
 

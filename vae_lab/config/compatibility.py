@@ -6,6 +6,7 @@ from typing import Any
 
 from vae_lab.config import compose
 from vae_lab.config.checks import ACROSS_AXES
+from vae_lab.config.options import option_names, read_option
 from vae_lab.errors import UsageError
 
 AXES = ("binarization", "encoder", "posterior", "decoder", "likelihood", "prior", "estimator")
@@ -45,12 +46,12 @@ def combinations(*overrides: str) -> tuple[list[Combination], dict[Combination, 
 
     base = with_attributes(compose.plain(compose.compose_unchecked("data=mnist", *overrides)))
     options = {
-        (axis, name): with_attributes(compose.plain(compose.read_option(axis, name)))
+        (axis, name): with_attributes(compose.plain(read_option(axis, name)))
         for axis in AXES
-        for name in compose.option_names(axis)
+        for name in option_names(axis)
     }
     legal, illegal = [], {}
-    for combination in itertools.product(*(compose.option_names(axis) for axis in AXES)):
+    for combination in itertools.product(*(option_names(axis) for axis in AXES)):
         why = reason(combination, base, options)
         if why is None:
             legal.append(combination)
@@ -107,7 +108,7 @@ def _through_another_axis(pair: Pair, direct: dict[Pair, str]) -> str:
     one, a, other, b = pair
     for axis in set(range(len(AXES))) - {one, other}:
         examples: dict[int, str] = {}
-        for name in compose.option_names(AXES[axis]):
+        for name in option_names(AXES[axis]):
             for place, option in ((one, a), (other, b)):
                 met = (place, option, axis, name) if place < axis else (axis, name, place, option)
                 if met in direct:

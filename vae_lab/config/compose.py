@@ -11,12 +11,8 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from vae_lab.config.checks import check
+from vae_lab.config.options import CONF, PACKAGE
 from vae_lab.errors import UsageError
-
-PACKAGE = Path(__file__).resolve().parent.parent
-# In a checkout conf/ lies beside the package, in an installed package inside it.
-CONF = PACKAGE / "conf" if (PACKAGE / "conf").is_dir() else PACKAGE.parent / "conf"
-
 
 # What a configuration holds beside the model, its training and its evaluation.
 NOT_OF_THE_MODEL = ("paths", "sweep", "study", "short", "tracking")
@@ -99,13 +95,3 @@ def flat(node: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     for key, value in node.items():
         leaves |= flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
     return leaves
-
-
-def option_names(axis: str) -> list[str]:
-    """What an axis can be: the YAML files of its folder."""
-    return sorted(path.stem for path in (CONF / axis).glob("*.yaml"))
-
-
-def read_option(axis: str, name: str) -> Any:
-    """An option's own settings and facts."""
-    return OmegaConf.load(CONF / axis / f"{name}.yaml")

@@ -13,7 +13,7 @@ OPEN = ("optimizer.", "schedule.", "hydra.")
 
 
 def check_overrides(overrides: Iterable[str], cfg: Any) -> None:
-    """Refuses an added key that no part reads, and a key that is given twice.
+    """Refuses an added key that no part reads, a fact, and a key that is given twice.
 
     Args:
       overrides: key=value, as on the command line.
@@ -28,6 +28,9 @@ def check_overrides(overrides: Iterable[str], cfg: Any) -> None:
         if key in seen:
             raise UsageError(f"{key} is given twice; give it once")
         seen.add(key)
+        axis, _, leaf = key.partition(".")
+        if leaf.split(".")[0] == "facts" and axis in cfg:
+            raise UsageError(f"{key}: facts are what {axis}={cfg[axis].get('name')} is, and no setting; leave it out")
         if override.startswith("+") and not key.startswith(OPEN):
             known = known_keys(cast(dict[str, Any], OmegaConf.to_container(cfg, resolve=False)))
             like = difflib.get_close_matches(key, [other for other in known if other != key], n=3)

@@ -4,8 +4,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from vae_lab.config.compose import CONF, compose_unchecked, option_names, plain, read_option
+from vae_lab.config.compose import compose_unchecked, plain
 from vae_lab.config.composer import Composer
+from vae_lab.config.options import CONF, option_names, read_option
 from vae_lab.config.settings import settings_of
 from vae_lab.errors import UsageError
 from vae_lab.study.code import Sources

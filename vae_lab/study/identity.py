@@ -167,7 +167,8 @@ def identity_of(settings: Settings, sources: Sources | None = None) -> Identity:
     if selects:
         trained["validation"] = {key: getattr(settings.evaluation, key) for key in DRAWS}
     evaluated = {"evaluation": without_places("evaluation", asdict(settings.evaluation))}
-    targets = {str(value).rpartition(".")[0] for key, value in dotted(trained) if key.endswith("_target_")}
+    classes = {str(value) for key, value in dotted(trained) if key.endswith("_target_")}
+    targets = {name.rpartition(".")[0] for name in classes if "." in name}
     roots = [*TRAINING_CODE, *(VALIDATION_CODE if selects else ()), *sorted(targets)]
     return Identity(
         trained=dict(dotted(normalised(trained))),

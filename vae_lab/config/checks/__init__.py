@@ -20,6 +20,7 @@ from vae_lab.config.checks.pairs import (
 )
 from vae_lab.config.checks.sizes import check_rows, check_sizes, check_validation
 from vae_lab.config.checks.values import check_choices, check_counts, check_keras_names, check_numbers, check_words
+from vae_lab.config.options import stated_facts
 from vae_lab.data.dataset import identity, load, source_of
 from vae_lab.errors import UsageError
 
@@ -34,6 +35,18 @@ def check_targets(cfg: Config) -> None:
             there = False
         if not there:
             raise UsageError(f"{axis}={cfg[axis].name}: its _target_ is in {module}, and there is no such file")
+
+
+def check_facts(cfg: Config) -> None:
+    """The facts of an option are those that its file states: an experiment cannot make them others."""
+    for axis in AXES:
+        stated = stated_facts(axis, cfg[axis].name)
+        for key, value in (cfg[axis].get("facts") or {}).items():
+            if stated is not None and stated.get(key) != value:
+                option = f"{axis}={cfg[axis].name}"
+                raise UsageError(
+                    f"{axis}.facts.{key}={value}: facts are what {option} is, and no setting; leave it out"
+                )
 
 
 def check_files(cfg: Config) -> None:
@@ -71,6 +84,7 @@ CHECKS: tuple[Callable[[Config], None], ...] = (
     check_rows,
     check_validation,
     check_targets,
+    check_facts,
     check_files,
 )
 
