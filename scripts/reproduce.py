@@ -90,8 +90,10 @@ def reproduce(name: str, settings: list[str], write: bool) -> int:
     show_report(found)
     if write:
         from vae_lab.report.docs_page import write_results
+        from vae_lab.study.experiments import experiment_names
 
-        print(f"results: {write_results(found, SCRIPTS.parent / 'docs' / 'results')}")
+        studies = {one: read_experiment(one, own_data(settings)).study for one in experiment_names()}
+        print(f"results: {write_results(found, SCRIPTS.parent / 'docs' / 'results', studies)}")
     return 1 if code else exit_code(found)
 
 

@@ -302,7 +302,7 @@ def edited(tmp_path):
 def test_an_edit_makes_those_runs_missing_that_it_can_change(edited):
     mixture, flow = edited()
     # A constant of one prior: its runs alone.
-    prior = edited("vae_lab/prior/mixture.py", "loc_spread", "loc_spread_")
+    prior = edited("vae_lab/prior/mixture.py", "RandomNormal(stddev=loc_spread)", "RandomNormal(stddev=2 * loc_spread)")
     assert (prior[0][0] != mixture[0], prior[1]) == (True, flow)
     # A layer that a prior has: the runs with it.
     shared = edited("vae_lab/layers/coupling.py", "import tensorflow as tf", "import tensorflow as tf\nNEW = 1")

@@ -96,6 +96,7 @@ def in_plan(job, **others):
     return {"arm": job.arm, "overrides": job.overrides, "evaluation": job.evaluation} | others
 
 
+OTHER = PlannedJob("plain", 0, (), "an identity that no run has")
 JOBS = [planned(arm, seed) for arm in ARMS for seed in (0, 1)]
 
 
@@ -312,14 +313,18 @@ def test_a_study_expects_nothing_of_settings_that_are_not_its_own(store, changed
 def test_results_are_written_as_a_page_and_a_line_of_the_index(report, tmp_path):
     index = tmp_path / "README.md"
     index.write_text("# Results\n\n<!-- pages -->\nold\n<!-- end of pages -->\n\nThe end.\n")
-    for _ in range(2):
-        page = write_results(report, tmp_path)
+    for now, standing in (
+        (replace(report.study, jobs=tuple(JOBS[:2])), "the present"),
+        (replace(report.study, jobs=(OTHER,)), "older"),
+    ):
+        page = write_results(report, tmp_path, {NAME: now})
         assert page.read_text() == results_markdown(report)
         text = index.read_text()
         assert text.startswith("# Results\n\n")
         assert text.endswith("\n\nThe end.\n")
         assert "old" not in text
-        row = f"| [{page.stem}]({page.name}) | {report.study.question} | 1 of 3 expectations met, 2 not complete. |"
+        outcome = "1 of 3 expectations met, 2 not complete."
+        row = f"| [{page.stem}]({page.name}) | {report.study.question} | {outcome} | {standing} |"
         assert text.count(row) == 1
 
 

@@ -63,24 +63,22 @@ class Trainer:
 
     Args:
       model: the VAE, built; estimator, optimizer and binarization: as configured.
-      levels: grey levels of the pixels.
-      batch_size: images a step; the remainder of a shuffled epoch is dropped.
-      loss_reduction: "mean" or "sum" of the loss over the batch.
-      normalize_gradients: whether to divide each tensor's gradient by its norm (Tomczak, Welling 2018).
+      levels: grey levels of the pixels; None for real values.
+      settings: `batch_size`, images a step, where the remainder of a shuffled epoch is dropped; `loss_reduction`,
+        "mean" or "sum" of the loss over the batch; `normalize_gradients`, whether to divide each tensor's gradient by
+        its norm (Tomczak, Welling 2018).
       jit: whether XLA compiles the loop.
     """
 
-    def __init__(
-        self, model, estimator, optimizer, binarization, levels, batch_size, loss_reduction, normalize_gradients, jit
-    ):
+    def __init__(self, model, estimator, optimizer, binarization, levels, settings, jit):
         self.model = model
         self.estimator = estimator
         self.optimizer = optimizer
         self.binarization = binarization
         self.levels = levels
-        self.batch_size = batch_size
-        self.reduce = {"mean": tf.reduce_mean, "sum": tf.reduce_sum}[loss_reduction]
-        self.normalize_gradients = normalize_gradients
+        self.batch_size = settings.batch_size
+        self.reduce = {"mean": tf.reduce_mean, "sum": tf.reduce_sum}[settings.loss_reduction]
+        self.normalize_gradients = settings.normalize_gradients
         optimizer.build(model.trainable_variables)
         self._initial_slots = [variable.numpy() for variable in optimizer.variables]
         self.jit = jit

@@ -4,36 +4,25 @@ import math
 
 import keras
 
-from vae_lab.layers.convolutions import upward
+from vae_lab.layers.convolutions import Stack, upward
 
 
 class Conv(keras.Sequential):
     """A dense layer reshaped to `base`, then transposed or plain convolutions; the last one is linear.
 
     All but the last layer are followed by the activation. `output_bias` has one entry a channel, as
-    the last layer has.
+    the last layer has. `stack`: the settings of a `Stack`.
     """
 
     bias_per_pixel = False
 
-    def __init__(
-        self,
-        latent_shape,
-        output_shape,
-        output_bias,
-        base,
-        filters,
-        kernels,
-        strides,
-        paddings,
-        kinds,
-        activation,
-        initializer,
-        output_initializer,
-    ):
-        stack = (filters, kernels, strides, paddings, kinds, activation, initializer, output_initializer)
-        convolutions = upward(output_shape, output_bias, *stack)
+    def __init__(self, latent_shape, output_shape, output_bias, base, **stack):
+        convolutions = Stack(**stack)
         dense = keras.layers.Dense(
-            math.prod(base), activation=activation, kernel_initializer=keras.initializers.get(initializer), name="base"
+            math.prod(base),
+            activation=convolutions.activation,
+            kernel_initializer=keras.initializers.get(convolutions.initializer),
+            name="base",
         )
-        super().__init__([keras.layers.Flatten(), dense, keras.layers.Reshape(base), *convolutions], name="decoder")
+        layers = [keras.layers.Flatten(), dense, keras.layers.Reshape(base)]
+        super().__init__([*layers, *upward(convolutions, output_shape, output_bias)], name="decoder")

@@ -2,31 +2,17 @@
 
 import keras
 
-from vae_lab.layers.convolutions import upward
+from vae_lab.layers.convolutions import Stack, upward
 
 
 class ConvSpatial(keras.Sequential):
     """Transposed or plain convolutions from z [N,h,w,c]; no dense layer, and the last one is linear.
 
     All but the last layer are followed by the activation. `output_bias` has one entry a channel, as
-    the last layer has.
+    the last layer has. `stack`: the settings of a `Stack`.
     """
 
     bias_per_pixel = False
 
-    def __init__(
-        self,
-        latent_shape,
-        output_shape,
-        output_bias,
-        filters,
-        kernels,
-        strides,
-        paddings,
-        kinds,
-        activation,
-        initializer,
-        output_initializer,
-    ):
-        stack = (filters, kernels, strides, paddings, kinds, activation, initializer, output_initializer)
-        super().__init__(upward(output_shape, output_bias, *stack), name="decoder")
+    def __init__(self, latent_shape, output_shape, output_bias, **stack):
+        super().__init__(upward(Stack(**stack), output_shape, output_bias), name="decoder")

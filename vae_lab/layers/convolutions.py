@@ -1,5 +1,8 @@
 """Stacks of convolutions, by lists with one entry a layer."""
 
+from dataclasses import dataclass
+from typing import Any
+
 import keras
 
 from vae_lab.layers.output_bias import per_channel
@@ -7,51 +10,42 @@ from vae_lab.layers.output_bias import per_channel
 KINDS = {"conv": keras.layers.Conv2D, "transposed": keras.layers.Conv2DTranspose}
 
 
-def downward(filters, kernels, strides, paddings, activation, initializer):
-    """Returns an encoder's convolutions, each followed by the activation."""
-    return [
-        keras.layers.Conv2D(
-            count,
-            kernel,
-            stride,
-            padding,
-            activation=activation,
-            kernel_initializer=keras.initializers.get(initializer),
-            name=f"conv_{index}",
-        )
-        for index, (count, kernel, stride, padding) in enumerate(zip(filters, kernels, strides, paddings, strict=True))
-    ]
+@dataclass(frozen=True)
+class Stack:
+    """The settings of a stack, as an option's YAML has them.
 
-
-def upward(
-    output_shape,
-    output_bias,
-    filters,
-    kernels,
-    strides,
-    paddings,
-    kinds,
-    activation,
-    initializer,
-    output_initializer,
-):
-    """Returns a decoder's convolutions; the last one is linear and starts from `output_bias`, one entry a channel.
-
-    `filters` has an entry less than the others: the last layer's follow from `output_shape`.
+    `filters` may have an entry less than the others: the last layer's are its output's.
     """
-    last = len(filters)
-    return [
-        KINDS[kind](
-            count,
-            kernel,
-            stride,
-            padding,
-            activation=None if index == last else activation,
-            kernel_initializer=keras.initializers.get(output_initializer if index == last else initializer),
-            bias_initializer=per_channel(output_bias) if index == last else "zeros",
-            name="parameters" if index == last else f"conv_{index}",
+
+    filters: list[int]
+    kernels: list[int]
+    strides: list[int]
+    paddings: list[str]
+    activation: Any
+    initializer: Any
+    kinds: list[str] | None = None  # None: convolutions all
+    output_initializer: Any = None  # of a last layer with an output of its own; None: as the others
+
+    def layer(self, index, filters, last=False, **options):
+        """The layer at a place; the last one is linear."""
+        initializer = self.output_initializer if last and self.output_initializer is not None else self.initializer
+        return KINDS["conv" if self.kinds is None else self.kinds[index]](
+            filters,
+            self.kernels[index],
+            self.strides[index],
+            self.paddings[index],
+            activation=None if last else self.activation,
+            kernel_initializer=keras.initializers.get(initializer),
+            **options,
         )
-        for index, (count, kernel, stride, padding, kind) in enumerate(
-            zip([*filters, output_shape[-1]], kernels, strides, paddings, kinds, strict=True)
-        )
-    ]
+
+    def layers(self):
+        """A layer for each entry of `filters`, each followed by the activation."""
+        return [self.layer(index, filters, name=f"conv_{index}") for index, filters in enumerate(self.filters)]
+
+
+def upward(stack: Stack, output_shape, output_bias):
+    """Returns a decoder's convolutions; the last one is linear and starts from `output_bias`, one entry a channel."""
+    bias = per_channel(output_bias)
+    output = stack.layer(len(stack.filters), output_shape[-1], last=True, bias_initializer=bias, name="parameters")
+    return [*stack.layers(), output]

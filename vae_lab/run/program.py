@@ -59,16 +59,13 @@ def evaluators(settings: Settings, model: Any, images: RunImages) -> tuple[ElboE
 
 def new_trainer(settings: Settings, model: Any, images: RunImages) -> Trainer:
     """The compiled training of a model."""
-    training = settings.training
     return Trainer(
         model,
         estimator=parts.make(settings.options["estimator"]),
         optimizer=parts.make_optimizer(settings, steps_per_epoch(settings, images))[0],
         binarization=parts.make(settings.options["binarization"]),
         levels=images.train.levels,
-        batch_size=training.batch_size,
-        loss_reduction=training.loss_reduction,
-        normalize_gradients=training.normalize_gradients,
+        settings=settings.training,
         jit=resolved_jit(settings),
     )
 
