@@ -10,7 +10,7 @@ SERVICES := .venv-services/.made
 export UV_PYTHON_DOWNLOADS := never
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test test-services correctness benchmarks lint lock clean
+.PHONY: help env demo test test-services correctness golden benchmarks lint lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-14s %s\n", $$1, $$2}'
@@ -31,6 +31,9 @@ test-services: $(SERVICES)  ## sweeps over Slurm, Ray and an MLflow server on Po
 correctness: $(ENV)  ## measure docs/correctness.md anew
 	$(RUN) -m pytest --figures docs/correctness.md tests/test_ppca.py tests/test_importance_toy.py tests/test_evaluation.py \
 	  tests/test_posterior.py tests/test_prior.py tests/test_likelihood.py
+
+golden: $(ENV)  ## compute the golden values anew: what has moved is the diff of tests/golden.json
+	$(RUN) tests/golden.py
 
 benchmarks: $(ENV)  ## measure speed beside its peers into docs/benchmarks.md (a quarter of an hour)
 	$(RUN) -m benchmarks

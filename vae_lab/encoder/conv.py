@@ -6,7 +6,10 @@ from vae_lab.layers.convolutions import Stack
 
 
 class Conv(keras.Sequential):
-    """Pixels less `shift`, convolutions, then dense layers; the last one is linear. `stack`: the settings of a `Stack`."""
+    """Pixels less `shift`, convolutions, then dense layers; the last one is linear.
+
+    `stack`: the settings of a `Stack`.
+    """
 
     def __init__(self, output_size, hidden, shift, **stack):
         convolutions = Stack(**stack)
