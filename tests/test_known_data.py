@@ -48,7 +48,7 @@ def test_identity_of_known_data_needs_no_files_and_no_tensorflow(tmp_path):
     known = sorted(set(compose.option_names("data")) - {*OWN, "omniglot"})
     code = (
         "import sys\n"
-        "from vae_lab import compose\n"
+        "from vae_lab.config import compose\n"
         "from vae_lab.data.dataset import identity\n"
         f"for name in {known}:\n"
         "    option = compose.plain(compose.compose_unchecked(f'data={name}').data)\n"

@@ -81,6 +81,7 @@ def log_pictures(cfg: Any, program: Program, dataset: Dataset, pixels: Pixels, r
         pixels=images,
         levels=levels,
         labels=dataset.test.labels,
+        label_names=dataset.label_names,
         seed=cfg.evaluation.seed,
         frames=record.frames("prior_samples"),
         history={key: record.history(key) for key in CURVES},

@@ -26,5 +26,5 @@ def class_means(subject: Subject) -> np.ndarray | None:
         sheet([cells(images / (subject.levels - 1), subject.limits), subject.decoded(latents)]),
         subject.title(what),
         rows=["mean of x", "x at mean z"],
-        columns=[str(label) for label in shown],
+        columns=[subject.class_name(label) for label in shown],
     )
