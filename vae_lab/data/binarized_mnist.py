@@ -11,7 +11,7 @@ import numpy as np
 from vae_lab.data.dataset import Dataset, Split, pixels_sha256, require_sha256
 from vae_lab.data.download import KERAS_CACHE, download
 from vae_lab.data.npz import BROKEN
-from vae_lab.errors import UsageError
+from vae_lab.errors import UsageError, told
 
 SHA256 = "07ad6da6ba6894a550cb68ae290ff3deb006a01f6b6ce1b3123edec502f1fce8"
 ROWS = {"train": 50_000, "valid": 10_000, "test": 10_000}
@@ -44,7 +44,9 @@ def read_packed(path: Path) -> dict[str, np.ndarray]:
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as packed:
             return {split: np.unpackbits(packed[split], axis=1, count=784) for split in ROWS}
     except BROKEN as error:
-        raise UsageError(f"{path} is not an npz with packed arrays train, valid and test ({error})") from error
+        raise UsageError(
+            f"{path} is not an npz with packed arrays train, valid and test ({told(error)}); get it again"
+        ) from error
 
 
 def local_files(dir: str | None) -> list[Path]:

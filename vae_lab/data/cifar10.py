@@ -13,7 +13,7 @@ import numpy as np
 
 from vae_lab.data.dataset import Dataset, Split, hold_out
 from vae_lab.data.download import KERAS_CACHE, download
-from vae_lab.errors import UsageError
+from vae_lab.errors import UsageError, told
 
 ARCHIVE = "cifar-10-binary.tar.gz"
 ORIGIN = f"https://www.cs.toronto.edu/~kriz/{ARCHIVE}"
@@ -93,7 +93,7 @@ def read_archive(path: Path) -> dict[str, bytes]:
                 if content is not None:
                     found[Path(member.name).name] = content.read()
     except (OSError, EOFError, tarfile.TarError, zlib.error) as error:
-        raise UsageError(f"{path} is not a complete archive ({error}); get it again") from error
+        raise UsageError(f"{path} is not a complete archive ({told(error)}); get it again") from error
     if set(found) != set(MD5):
         raise UsageError(f"{path} has no {', '.join(sorted(set(MD5) - set(found)))}; get {ARCHIVE} again")
     return {name: found[name] for name in MD5}

@@ -12,7 +12,7 @@ import numpy as np
 
 from vae_lab.data import own
 from vae_lab.data.dataset import Dataset, Split
-from vae_lab.errors import UsageError
+from vae_lab.errors import UsageError, told
 
 LARGEST_LABEL = 2**24  # beyond which float32, as which the table is read, has not every whole number
 # What can stand between cells, in the order in which it is looked for; None is any spaces.
@@ -85,7 +85,7 @@ def load(
     except (OSError, ValueError) as error:
         between = SEPARATORS[opening.separator]
         raise UsageError(
-            f"{file} is not a table of numbers with {between} between them and points for decimals ({error})"
+            f"{file} is not a table of numbers with {between} between them and points for decimals ({told(error)})"
         ) from error
     labels = None if at is None else own.to_labels(file, table[:, at], len(table))
     if labels is not None and np.abs(labels).max(initial=0) >= LARGEST_LABEL:
@@ -107,7 +107,7 @@ def first_line(file: Path, header: bool | None) -> Opening:
         separator = separator_of(first, second)
         cells, below = (cells_of(line, separator) for line in (first, second))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UsageError(f"{file} is not a table in UTF-8 ({error})") from error
+        raise UsageError(f"{file} is not a table in UTF-8 ({told(error)})") from error
     if "\0" in first:
         raise UsageError(f"{file} is not a table: its first line holds bytes that are no text")
     if not any(cells):

@@ -13,7 +13,7 @@ import numpy as np
 from vae_lab.data import memory
 from vae_lab.data.dataset import Dataset, Split, hold_out, pixels_sha256, require_sha256
 from vae_lab.data.download import KERAS_CACHE, no_data
-from vae_lab.errors import UsageError
+from vae_lab.errors import UsageError, told
 
 SIZE, ROWS = (28, 28), 70_000
 FILES = (
@@ -33,16 +33,20 @@ def read_idx(path: Path) -> np.ndarray:
     try:
         content = gzip.decompress(path.read_bytes())
     except (OSError, EOFError, zlib.error) as error:
-        raise UsageError(f"{path} is not a complete gzip file ({error}); get it again") from error
+        raise UsageError(f"{path} is not a complete gzip file ({told(error)}); get it again") from error
     if len(content) < 4 or content[:3] != b"\0\0\x08":
-        raise UsageError(f"{path} is not an IDX file of unsigned bytes (it begins with {content[:4].hex()})")
+        raise UsageError(
+            f"{path} is not an IDX file of unsigned bytes (it begins with {content[:4].hex()}); get it again"
+        )
     rank = content[3]
     if len(content) < 4 + 4 * rank:
         raise UsageError(f"{path} ends inside its header; get it again")
     shape = struct.unpack_from(f">{rank}I", content, 4)
     start = 4 + 4 * rank
     if len(content) - start != math.prod(shape):
-        raise UsageError(f"{path} holds {len(content) - start} bytes where its header promises {math.prod(shape)}")
+        raise UsageError(
+            f"{path} holds {len(content) - start} bytes where its header promises {math.prod(shape)}; get it again"
+        )
     return np.frombuffer(content, np.uint8, offset=start).reshape(shape)
 
 

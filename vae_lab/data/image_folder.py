@@ -10,7 +10,7 @@ from PIL import Image, ImageFile, ImageOps
 from vae_lab.data import own
 from vae_lab.data.dataset import Dataset, Split
 from vae_lab.data.image_tree import Images, images_of, label_names
-from vae_lab.errors import UsageError
+from vae_lab.errors import UsageError, told
 
 MODES = {1: "L", 3: "RGB"}
 LEVELS = 256
@@ -119,7 +119,7 @@ def opened(file: Path) -> Image.Image:
     except (UsageError, MemoryError):
         raise
     except Exception as error:  # each of Pillow's many formats has its own ways to fail on a broken file
-        raise UsageError(f"{file} is not a complete image ({error}); save it anew, or move it away") from error
+        raise UsageError(f"{file} is not a complete image ({told(error)}); save it anew, or move it away") from error
 
 
 def stored_in_more_than_8_bits(image: ImageFile.ImageFile) -> bool:

@@ -12,7 +12,7 @@ import numpy as np
 
 from vae_lab.data import memory, own
 from vae_lab.data.dataset import Dataset, Split
-from vae_lab.errors import UsageError
+from vae_lab.errors import UsageError, told
 
 IMAGES, LABELS = ("images", "pixels", "x"), ("labels", "y")
 SPLITS = {"train": ("train",), "val": ("val", "valid", "validation"), "test": ("test",)}
@@ -159,7 +159,7 @@ def headers(file: Path) -> dict[str, Header]:
                     size = held if dtype.hasobject else math.prod(shape) * dtype.itemsize
                     found[member.filename.removesuffix(".npy")] = Header(shape, size, held)
     except BROKEN as error:
-        raise UsageError(f"{file} is not a complete npz of arrays ({error}); write it by numpy.savez") from error
+        raise UsageError(f"{file} is not a complete npz of arrays ({told(error)}); write it by numpy.savez") from error
     return found
 
 
@@ -169,4 +169,4 @@ def read(file: Path, name: str, way_out: str = "write it by numpy.savez, as numb
         with file.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
             return archive[name]
     except BROKEN as error:
-        raise UsageError(f"{file}: array {name} cannot be read ({error}); {way_out}") from error
+        raise UsageError(f"{file}: array {name} cannot be read ({told(error)}); {way_out}") from error
