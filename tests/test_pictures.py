@@ -159,6 +159,12 @@ def test_labels_wider_than_their_column_stand_upright_and_long_ones_end_in_dots(
     assert above["long"][0] < 200
 
 
+def test_letters_beyond_ascii_are_drawn():
+    """A font without a letter draws the same box for each."""
+    pages = [titled(np.zeros((58, 58, 3), np.uint8), "", columns=[letter]) for letter in "öдλ"]
+    assert len({page.tobytes() for page in pages}) == 3
+
+
 def test_classes_are_called_by_their_names(subject, monkeypatch):
     names = [f"<{label}>" for label in range(10)]
     drawn = {}
