@@ -10,11 +10,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from vae_lab.data import own
+from vae_lab.data import memory, own
 from vae_lab.data.dataset import Dataset, Split
 from vae_lab.errors import UsageError, told
 
-LARGEST_LABEL = 2**24  # beyond which float32, as which the table is read, has not every whole number
+READ_AS = np.float32
+LARGEST_LABEL = 2**24  # beyond which float32 has not every whole number
 # What can stand between cells, in the order in which it is looked for; None is any spaces.
 SEPARATORS = {"\t": "tabs", ";": "semicolons", ",": "commas", None: "spaces"}
 # Names of columns that number the rows: pandas's of an index without a name, and the usual ones.
@@ -52,6 +53,8 @@ def facts(
     image = own.image_shape(file, (values,), shape, levels)
     state = file.stat()
     rows = count_lines(file, state.st_size, state.st_mtime_ns) - opening.header
+    size = rows * len(opening.cells) * np.dtype(READ_AS).itemsize
+    memory.require(size, f"{file} with {rows:,} rows of {len(opening.cells):,} cells", "use fewer or smaller images")
     return own.facts(file, image, levels, {"train": rows}, own.Splitting(**splitting))
 
 
@@ -74,7 +77,7 @@ def load(
     try:
         table = np.loadtxt(
             file,
-            np.float32,
+            READ_AS,
             delimiter=opening.separator,
             skiprows=int(opening.header),
             ndmin=2,
