@@ -14,6 +14,7 @@ from hydra.core.hydra_config import HydraConfig
 
 from vae_lab.config.compose import home
 from vae_lab.config.options import CONF
+from vae_lab.config.overrides import with_home
 from vae_lab.errors import UsageError
 from vae_lab.run.job import run_job
 from vae_lab.run.lock import Locked
@@ -50,6 +51,7 @@ if __name__ == "__main__":
         print(f"VAE_LAB_HOME={home()} cannot be used ({error}); name a folder that can be written", file=sys.stderr)
         sys.exit(2)
     try:
+        sys.argv[1:] = with_home(sys.argv[1:])
         main()
     except KeyboardInterrupt:
         sys.exit(130)

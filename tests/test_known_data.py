@@ -1,6 +1,8 @@
 """Data sets of the field beside MNIST's: formats, splits, pins, padding, and the download script."""
 
+import gzip
 import hashlib
+import os
 import subprocess
 import sys
 import tarfile
@@ -13,7 +15,7 @@ from scipy.io import savemat
 
 from vae_lab.config import compose, options
 from vae_lab.config.settings import settings_of
-from vae_lab.data import cifar10, fashion_mnist, freyfaces, gaussian_toy, idx, mnist, omniglot
+from vae_lab.data import cifar10, fashion_mnist, freyfaces, gaussian_toy, idx, memory, mnist, omniglot, verified
 from vae_lab.data.dataset import facts_of, identity, load
 from vae_lab.errors import UsageError
 from vae_lab.evaluation.pictures.frames import epoch_frames
@@ -49,7 +51,7 @@ def test_identity_of_known_data_needs_no_files_and_no_tensorflow(tmp_path):
     known = sorted(set(options.option_names("data")) - {*OWN, "omniglot"})
     code = (
         "import sys\n"
-        "from vae_lab import compose\n"
+        "from vae_lab.config import compose\n"
         "from vae_lab.data.dataset import identity\n"
         f"for name in {known}:\n"
         "    option = compose.plain(compose.compose_unchecked(f'data={name}').data)\n"
@@ -69,6 +71,118 @@ def test_identity_of_known_data_needs_no_files_and_no_tensorflow(tmp_path):
     assert [line.split()[0] for line in lines] == known
     assert all(len(line.split()[1]) == 64 for line in lines)
     assert len({line.split()[1] for line in lines}) == len(known)
+
+
+# Broken files of known data
+
+
+def broken_files(folder):
+    """For each data set with files the smallest wrong ones, by its name the file that is wrong."""
+    wrong = {
+        "mnist": ("train-images-idx3-ubyte.gz", gzip.compress(bytes(99))[:-9]),
+        "fashion_mnist": ("train-images-idx3-ubyte.gz", b""),
+        "freyfaces": ("freyfaces.npz", b"PK no archive"),
+        "binarized_mnist": ("binarized_mnist_packed.npz", b"<html>"),
+        "cifar10": ("cifar-10-binary.tar.gz", gzip.compress(bytes(999))[:-9]),
+        "omniglot": ("chardata.mat", b"MATLAB 5.0 MAT-file, cut"),
+    }
+    for name, (file, content) in wrong.items():
+        (folder / name).mkdir()
+        for other in idx.FILES if "mnist" in name else ():
+            (folder / name / other).write_bytes(b"whole, as far as anyone has looked")
+        (folder / name / file).write_bytes(content)
+    return {name: file for name, (file, _) in wrong.items()}
+
+
+def test_broken_files_of_known_data_are_refused_in_a_line_before_tensorflow_is_there(tmp_path):
+    wrong = broken_files(tmp_path)
+    code = (
+        "import sys\n"
+        "from vae_lab.config.compose import compose\n"
+        "from vae_lab.errors import UsageError\n"
+        f"for name in {list(wrong)}:\n"
+        "    try:\n"
+        f"        compose(f'data={{name}}', 'data.dir={tmp_path}', 'encoder.hidden=[4]')\n"
+        "    except UsageError as error:\n"
+        "        print(f'{name}: {error}')\n"
+        "print([name for name in ('tensorflow', 'keras', 'mlflow') if name in sys.modules])\n"
+    )
+    env = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(CHECKOUT), "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=CHECKOUT, env=env, capture_output=True, text=True, timeout=60
+    )
+    *lines, imported = done.stdout.splitlines()
+    assert imported == "[]", done.stderr
+    for line, (name, file) in zip(lines, wrong.items(), strict=True):
+        assert line.startswith(f"{name}: {tmp_path / name / file}")
+        assert line.endswith(" again")
+    assert not (tmp_path / "cache").exists()
+
+
+def test_a_sweep_on_broken_files_says_so_once_and_starts_nothing(tmp_path):
+    broken_files(tmp_path)
+    done = subprocess.run(
+        [sys.executable, "scripts/train.py", "-m", "data=mnist", f"data.dir={tmp_path}", "seed=0,1"],
+        cwd=CHECKOUT,
+        env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(CHECKOUT), "VAE_LAB_HOME": str(tmp_path / "home")},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 2
+    assert done.stderr.count("is not a complete gzip file") == 1
+    assert "nothing has been started" in done.stderr
+    assert not (tmp_path / "home" / "outputs" / "mlflow.db").exists()
+
+
+@pytest.fixture
+def loads(tmp_path, monkeypatch):
+    """The options that are loaded to be verified, in a cache of the test's own."""
+    read = []
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(verified, "load", lambda chosen: (read.append(chosen["name"]), load(chosen)))
+    return read
+
+
+def test_known_data_are_read_once_for_each_state_of_their_files(few_pictures, loads):
+    folder, _, _ = few_pictures
+    chosen = option("cifar10", dir=str(folder), validation_size=5)
+    batch = folder / "cifar10" / cifar10.FOLDER / "test_batch.bin"
+    whole = batch.read_bytes()
+    for _ in range(3):
+        verified.verify(chosen)
+        verified.verify(chosen | {"validation_size": 4, "train_rows": 3})  # of the same files
+    assert loads == ["cifar10"]
+    batch.write_bytes(whole[:-1])
+    for _ in range(2):
+        with pytest.raises(UsageError, match=r"test_batch\.bin in .* has MD5"):
+            verified.verify(chosen)
+    batch.write_bytes(whole)
+    os.utime(batch, (0, 0))
+    verified.verify(chosen)
+    assert loads == ["cifar10"] * 4
+
+
+def test_known_data_are_verified_where_no_cache_can_be_written(few_pictures, loads, monkeypatch, tmp_path):
+    folder, _, _ = few_pictures
+    (tmp_path / "a file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "a file"))
+    for _ in range(2):
+        verified.verify(option("cifar10", dir=str(folder), validation_size=5))
+    assert loads == ["cifar10"] * 2
+
+
+@pytest.mark.parametrize("name", ["mnist", "fashion_mnist", "binarized_mnist", "freyfaces"])
+def test_the_real_files_are_found_whole_once(name, data_dir, loads):
+    for seed in (0, 1):
+        compose.compose(f"data={name}", f"data.dir={data_dir}", f"seed={seed}")
+    assert loads == [name]
+
+
+def test_data_without_files_or_pins_are_not_read_to_be_verified(few_letters, loads):
+    for chosen in (option("digits"), option("gaussian_toy"), few_letters[0]):
+        verified.verify(chosen)
+    assert loads == []
 
 
 # Frey faces
@@ -274,6 +388,13 @@ def test_padded_images_have_the_shape_that_the_checks_are_told(name, data_dir):
     np.testing.assert_array_equal(dataset.test.pixels[:, 2:30, 2:30], plain.test.pixels)
     assert dataset.test.pixels.sum() == plain.test.pixels.sum()
     assert dataset.sha256 == plain.sha256 == identity(cfg.data)
+
+
+def test_padding_that_no_memory_holds_is_refused_with_the_figures(tmp_path):
+    with pytest.raises(UsageError) as error:
+        compose.compose("data=mnist", f"data.dir={tmp_path}", "data.pad_to=[100000,100000]")
+    needed = "data.pad_to=[100000, 100000] of 70,000 images needs 700,000,000,000,000 bytes of memory, and there are"
+    assert str(error.value).startswith(f"{needed} {memory.limit():,}; pad to less")
 
 
 @pytest.mark.parametrize("wrong", ["[20,32]", "32", "[32,32,1]", "[32.5,32]"])

@@ -1,9 +1,15 @@
 """Files of a user's own: what is read, how it is split, what is said of bad files, what the checks know of them."""
 
 import csv
+import io
+import json
 import os
+import re
 import struct
+import time
+import zipfile
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,10 +17,12 @@ from PIL import Image
 
 from vae_lab.config import parts
 from vae_lab.config.checks.facts import bits_offset, pixel_kind
+from vae_lab.config.checks.notes import note_on_pixels
 from vae_lab.config.compose import compose
 from vae_lab.config.options import option_names, read_option
+from vae_lab.config.overrides import with_home
 from vae_lab.config.settings import settings_of
-from vae_lab.data import own
+from vae_lab.data import memory, own
 from vae_lab.data.dataset import facts_of, identity, load
 from vae_lab.errors import UsageError
 from vae_lab.study.identity import identity_of
@@ -49,6 +57,36 @@ def folder(path, images=GREY, suffix="png", by_label=False):
         place = path / str(LABELS[row]) if by_label else path
         place.mkdir(parents=True, exist_ok=True)
         Image.fromarray(image).save(place / f"{row:03d}.{suffix}")
+    return path
+
+
+def image(path, value=GREY[0], **how):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(value).save(path, **how)
+    return path
+
+
+def in_splits(path, *labels, **counts):
+    """A folder of `counts` images by the name of its split's folder, all different, with these labels in turn."""
+    rows = iter(GREY)
+    for split, count in counts.items():
+        for row in range(count):
+            of_label = [labels[row % len(labels)]] if labels else []
+            image(path.joinpath(split, *of_label, f"{row}.png"), next(rows))
+    return path
+
+
+def claims(path, shape, name="x.npy"):
+    """An npz whose header promises a shape of bytes, and that holds 1,000 of them."""
+    array = io.BytesIO()
+    np.lib.format.write_array_header_1_0(array, {"descr": "|u1", "fortran_order": False, "shape": shape})
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(name, array.getvalue() + bytes(1000))
+    return path
+
+
+def lines(path, *text):
+    path.write_text("\n".join(text) + "\n")
     return path
 
 
@@ -109,6 +147,32 @@ def test_npz_keeps_a_test_array_of_its_own(tmp_path):
     assert (len(dataset.train), len(dataset.val)) == (27, 3)
     assert in_file_order(dataset) == (list(range(40)), True)
     assert facts_of(option("npz", path))["training_rows"] == 27
+
+
+def test_npz_keeps_validation_rows_of_its_own(tmp_path):
+    rest = {"x_train": GREY[:25], "x_test": GREY[30:], "y_val": LABELS[25:30]}
+    for number, spelt in enumerate(("val", "valid", "validation")):
+        chosen = option("npz", npz(tmp_path / f"{number}.npz", **rest, **{f"x_{spelt}": GREY[25:30]}))
+        dataset, facts = load(chosen), facts_of(chosen)
+        for split, rows in ((dataset.train, GREY[:25]), (dataset.val, GREY[25:30]), (dataset.test, GREY[30:])):
+            np.testing.assert_array_equal(split.pixels[..., 0], rows)
+        assert dataset.val.labels.tolist() == LABELS[25:30].tolist()
+        assert dataset.train.labels is None
+        assert (facts["training_rows"], facts["validation_rows"]) == (25, 5)
+
+
+def test_test_rows_are_taken_of_the_training_rows_where_only_validation_rows_are_apart(tmp_path):
+    chosen = option("npz", npz(tmp_path / "x.npz", x_train=GREY[:30], x_val=GREY[30:]), test_fraction=0.2)
+    dataset = load(chosen)
+    np.testing.assert_array_equal(dataset.val.pixels[..., 0], GREY[30:])
+    assert (len(dataset.train), len(dataset.test)) == (24, 6)
+    assert facts_of(chosen)["training_rows"] == 24
+    assert sorted(row.tobytes() for row in everything(dataset)) == sorted(row.tobytes() for row in GREY)
+
+
+def test_a_split_for_tests_and_one_for_validation_are_two_identities(tmp_path):
+    held_out = [npz(tmp_path / f"{name}.npz", x_train=GREY[:30], **{name: GREY[30:]}) for name in ("x_val", "x_test")]
+    assert len({identity(option("npz", path)) for path in held_out}) == 2
 
 
 def test_identity_tells_pixels_shapes_and_splits_apart_but_not_places(tmp_path):
@@ -172,6 +236,84 @@ def test_csv_takes_the_label_column_out_wherever_it_stands(tmp_path):
     assert facts_of(option("csv", path, label="digit"))["training_rows"] == 32
 
 
+def test_labels_are_the_names_of_folders_with_their_numbers_in_order(tmp_path):
+    for label in range(1, 12):
+        for row in range(4):
+            image(tmp_path / str(label) / f"{row}.png", np.full((6, 6), label, np.uint8))
+    dataset = load(option("image_folder", tmp_path))
+    assert dataset.label_names == tuple(str(label) for label in range(1, 12))
+    for split in dataset.splits().values():
+        assert [int(dataset.label_names[label]) for label in split.labels] == split.pixels[:, 0, 0, 0].tolist()
+
+
+def test_images_stand_in_the_order_of_their_numbers(tmp_path):
+    for row in range(20):
+        image(tmp_path / f"frame{row}.png", GREY[row])
+    dataset = load(option("image_folder", tmp_path, split_seed=None))
+    np.testing.assert_array_equal(everything(dataset)[..., 0], GREY[:20])
+
+
+@pytest.mark.parametrize("names", [("train", "val", "test"), ("Training", "validation", "testing")])
+@pytest.mark.parametrize("labels", [(), ("cat", "dog")])
+def test_folders_of_splits_are_the_splits(names, labels, tmp_path):
+    counts = dict(zip(names, (20, 5, 7), strict=True))
+    chosen = option("image_folder", in_splits(tmp_path, *labels, **counts))
+    dataset, facts = load(chosen), facts_of(chosen)
+    start = 0
+    for split, count in zip(dataset.splits().values(), counts.values(), strict=True):
+        rows = {image.tobytes(): row for row, image in enumerate(GREY[start : start + count])}
+        order = [rows[image.tobytes()] for image in split.pixels]
+        assert sorted(order) == list(range(count))
+        if labels:
+            assert [dataset.label_names[label] for label in split.labels] == [labels[row % 2] for row in order]
+        else:
+            assert split.labels is None
+        start += count
+    assert dataset.label_names == (labels or None)
+    assert (facts["training_rows"], facts["validation_rows"]) == (20, 5)
+    assert identity(chosen) == dataset.sha256
+
+
+def test_a_split_without_labels_stands_beside_one_with_them(tmp_path):
+    in_splits(tmp_path, "cat", "dog", train=10)
+    dataset = load(option("image_folder", in_splits(tmp_path, test=4)))
+    assert dataset.test.labels is None
+    assert sorted(set(dataset.train.labels)) == [0, 1]
+
+
+def test_a_label_may_be_named_as_a_split_is(tmp_path):
+    """A train is a thing, too."""
+    dataset = load(option("image_folder", in_splits(tmp_path, train=10, car=10, plane=10)))
+    assert dataset.label_names == ("car", "plane", "train")
+    assert sum(map(len, dataset.splits().values())) == 30
+
+
+FORMATS = ("apng", "avif", "bmp", "gif", "jfif", "jpe", "pcx", "pgm", "png", "pnm", "qoi", "tga", "tif", "tiff", "webp")
+
+
+def test_every_image_that_pillow_reads_is_a_row(tmp_path):
+    colour = np.repeat(np.full((8, 8, 1), 128, np.uint8), 3, axis=2)
+    for ending in FORMATS:
+        kind = {"apng": "PNG", "jfif": "JPEG", "jpe": "JPEG"}.get(ending)
+        image(tmp_path / f"x.{ending.upper()}", colour, **({"format": kind} if kind else {}))
+    pixels = everything(load(option("image_folder", tmp_path)))
+    assert len(pixels) == len(FORMATS)
+    assert (abs(pixels.astype(int) - 128) <= 2).all()  # some of them lose a little
+
+
+def test_what_a_desktop_leaves_in_a_folder_is_passed_over(tmp_path):
+    path = folder(tmp_path / "x", GREY[:10])
+    before = identity(option("image_folder", path))
+    for name in ("._000.png", ".DS_Store", "Thumbs.db", "desktop.ini", "notes.txt", ".hidden.png"):
+        (path / name).write_bytes(b"\0\5\x16\7 no image")
+    for name in (".git", "__MACOSX", ".ipynb_checkpoints", "empty"):
+        (path / name).mkdir()
+        if name != "empty":
+            (path / name / "._000.png").write_bytes(b"no image")
+    assert identity(option("image_folder", path)) == before
+    assert load(option("image_folder", path)).label_names is None
+
+
 def test_image_folder_resizes_and_turns_grey_and_coloured(tmp_path):
     left_black = np.zeros((8, 8, 3), np.uint8)
     left_black[:, 4:] = (255, 0, 0)
@@ -190,6 +332,51 @@ def test_transparent_pixels_are_white(tmp_path):
     ink[1:3, 1:3, 3] = 255  # black on nothing
     grey = load(option("image_folder", folder(tmp_path / "x", [ink] * 10))).train.pixels[0, ..., 0]
     assert grey.tolist() == [[255, 255, 255, 255], [255, 0, 0, 255], [255, 0, 0, 255], [255, 255, 255, 255]]
+
+
+@pytest.mark.parametrize("between", [",", ";", "\t", " ", ", "])
+@pytest.mark.parametrize("header", [True, False])
+def test_csv_is_read_whatever_stands_between_its_cells(between, header, tmp_path):
+    rows = np.column_stack([LABELS, GREY.reshape(40, 36)]).tolist()
+    named = [["label", *(f"p{n}" for n in range(36))]] if header else []
+    text = [between.join(map(str, row)) for row in [*named, *rows]]
+    chosen = option("csv", lines(tmp_path / "x.csv", *text), label="label" if header else 0)
+    assert in_file_order(load(chosen)) == (list(range(40)), True)
+    assert facts_of(chosen)["training_rows"] == 32
+
+
+@pytest.mark.parametrize("label", [0, -3, "label"])
+def test_csv_takes_the_label_by_name_or_number(label, tmp_path):
+    path = lines(tmp_path / "x.csv", "label,a,b", *(f"{row % 3},{row},7" for row in range(20)))
+    dataset = load(option("csv", path, label=label, levels="real", split_seed=None))
+    assert everything(dataset)[:, 0, 0, 0].tolist() == list(range(20))
+    assert np.concatenate([split.labels for split in dataset.splits().values()]).tolist() == [n % 3 for n in range(20)]
+
+
+def test_a_column_that_is_named_by_a_number_comes_before_the_one_of_that_number(tmp_path):
+    path = lines(tmp_path / "x.csv", "a,b,0", *(f"1,2,{row % 3}" for row in range(20)))
+    dataset = load(option("csv", path, header=True, label=0, levels="real", split_seed=None))
+    assert np.concatenate([split.labels for split in dataset.splits().values()]).tolist() == [n % 3 for n in range(20)]
+
+
+@pytest.mark.parametrize(("header", "rows"), [(True, 20), (False, 21)])
+def test_what_the_first_line_is_can_be_said(header, rows, tmp_path):
+    path = lines(tmp_path / "x.csv", "1,2,3,4", *("9,8,7,6" for _ in range(20)))
+    dataset = load(option("csv", path, header=header, label=None))
+    assert sum(map(len, dataset.splits().values())) == rows
+
+
+def test_rows_that_rise_are_rows(tmp_path):
+    """Sorted rows are no header: the second line rises as well."""
+    rows = np.sort(REAL, axis=1)
+    chosen = option("csv", table(tmp_path / "x.csv", rows.tolist()), label=None, levels="real", split_seed=None)
+    np.testing.assert_array_equal(everything(load(chosen)).reshape(40, 9), rows.astype(np.float32))
+
+
+def test_a_home_is_found_by_its_sign(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    npz(tmp_path / "x.npz", x=GREY)
+    assert len(load(option("npz", "~/x.npz")).train) == 32
 
 
 def test_image_folder_reads_jpeg_upright(tmp_path):
@@ -225,6 +412,30 @@ def sixteen_bits_of_colour(path):
     path.mkdir()
     content = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
     (path / "000.png").write_bytes(b"\x89PNG\r\n\x1a\n" + content)
+    return path
+
+
+def sixteen_bits_of_a_pixmap(path):
+    path.mkdir()
+    (path / "000.ppm").write_bytes(b"P6 2 2 65535\n" + bytes(24))
+    return path
+
+
+def of_other_kinds(path):
+    for name in ("a.HEIC", "b.svg", "c.heic"):
+        (path / name).write_bytes(b"of another kind")
+    return path
+
+
+def animated(path):
+    first, *others = [Image.fromarray(grey) for grey in GREY[:3]]
+    first.save(path / "film.gif", save_all=True, append_images=others)
+    return path
+
+
+def beside(path, name):
+    """That folder with one more image, of that name."""
+    image(path / name)
     return path
 
 
@@ -269,6 +480,35 @@ BAD = {
     "no image": lambda p: option("image_folder", kaggle(folder(p / "x") / "007.png").parent),
     "sixteen bits of colour": lambda p: option("image_folder", sixteen_bits_of_colour(p / "x")),
     "sixteen bits": lambda p: option("image_folder", folder(p / "x", GREY.astype(np.uint16) * 257)),
+    "sixteen bits of a pixmap": lambda p: option("image_folder", sixteen_bits_of_a_pixmap(p / "x")),
+    "images of other kinds": lambda p: option("image_folder", of_other_kinds(folder(p / "x"))),
+    "several images in one": lambda p: option("image_folder", animated(folder(p / "x"))),
+    "no training split": lambda p: option("image_folder", in_splits(p / "x", val=9, test=9)),
+    "two splits of one kind": lambda p: option("image_folder", in_splits(p / "x", train=9, val=9, valid=9)),
+    "splits beside others": lambda p: option("image_folder", in_splits(p / "x", train=9, test=9, extra=9)),
+    "splits beside images": lambda p: option("image_folder", beside(in_splits(p / "x", train=9, test=9), "a.png")),
+    "deeper": lambda p: option("image_folder", beside(folder(p / "x", by_label=True), "0/more/a.png")),
+    "deeper in a split": lambda p: option("image_folder", beside(in_splits(p / "x", "a", train=9), "train/a/b/c.png")),
+    "a split of both": lambda p: option("image_folder", beside(in_splits(p / "x", "a", train=9), "train/b.png")),
+    "huge images": lambda p: option("image_folder", folder(p / "x"), size=[100_000, 100_000]),
+    "an empty path": lambda p: option("image_folder", ""),
+    "nobody's home": lambda p: option("npz", "~nobody-of-that-name/x.npz"),
+    "huge npz": lambda p: option("npz", claims(p / "x.npz", (10**12, 8, 8))),
+    "npz of less than it says": lambda p: option("npz", claims(p / "x.npz", (40, 8, 8))),
+    "a split that is none": lambda p: option("npz", npz(p / "x.npz", x_train=GREY, x_dev=GREY[:9])),
+    "test rows beside x": lambda p: option("npz", npz(p / "x.npz", x=GREY, x_test=GREY[:9])),
+    "two of one split": lambda p: option("npz", npz(p / "x.npz", x_train=GREY, x_val=GREY, x_valid=GREY)),
+    "splits of two shapes": lambda p: option("npz", npz(p / "x.npz", x_train=GREY, x_val=GREY[:, :5])),
+    "columns from 1": lambda p: option("csv", lines(p / "x.csv", "1,2,3,4", *["9,8,7,6"] * 20), label=None),
+    "even steps": lambda p: option("csv", lines(p / "x.csv", "400,402.5,405", *["9,8,7"] * 20), label=None),
+    "rising": lambda p: option("csv", table(p / "x.csv", REAL.tolist(), [n * n for n in range(9)]), label=None),
+    "a word in a row": lambda p: option("csv", lines(p / "x.csv", "0.5,NA,0.1", *["9,8,7"] * 20), label=None),
+    "pandas's index": lambda p: option("csv", lines(p / "x.csv", "Unnamed: 0,a", *["9,8"] * 20), label=None),
+    "an index": lambda p: option("csv", lines(p / "x.csv", "a,ID", *["9,8"] * 20), label=None),
+    "one name twice": lambda p: option("csv", lines(p / "x.csv", "a,b,a", *["9,8,7"] * 20), label=None),
+    "decimal commas": lambda p: option("csv", lines(p / "x.csv", *["0,5;1,5"] * 20), label=None, levels="real"),
+    "no such number": lambda p: option("csv", lines(p / "x.csv", *["9,8"] * 20), label=2),
+    "zero bytes": lambda p: option("csv", lines(p / "x.csv", "\0" * 5000)),
     "beside sub-folders": lambda p: option("image_folder", folder(folder(p / "x"), by_label=True)),
     "two channels": lambda p: option("image_folder", folder(p / "x"), channels=2),
     "size": lambda p: option("image_folder", folder(p / "x"), size=[4]),
@@ -308,12 +548,43 @@ SAID = {
     "labels without end": "x.npz: labels (float64, shape [40]) are not one whole number for each of 40 rows",
     "empty": "x.csv is empty",
     "not text": "x.npz is not a table in UTF-8",
-    "empty folder": "holds no PNG or JPEG images, nor do its sub-folders",
+    "empty folder": "holds no images, nor do its sub-folders",
     "mixed sizes": "040.png has 5x6 pixels, and 000.png 6x6; say data.size=[H,W] to resize them",
-    "truncated image": "007.png is not a complete PNG or JPEG image",
-    "no image": "007.png is not a complete PNG or JPEG image",
+    "truncated image": "007.png is not a complete image",
+    "no image": "007.png is not a complete image",
     "sixteen bits of colour": "000.png has more than 8 bits a channel (RGB)",
     "sixteen bits": "has more than 8 bits a channel (I;16)",
+    "sixteen bits of a pixmap": "000.ppm has more than 8 bits a channel (RGB)",
+    "images of other kinds": "a.HEIC is an image of a kind that is not read, one of 3 such in data.path=PATH; convert",
+    "several images in one": "film.gif holds 3 images; save each as a file of its own",
+    "no training split": "data.path=PATH holds the splits test, val; there must be one train, and at most one val",
+    "two splits of one kind": "holds the splits train, val, valid; there must be one train, and at most one val",
+    "splits beside others": "data.path=PATH holds extra beside the splits test, train; move it away, or into one",
+    "splits beside images": "data.path=PATH holds a.png beside the splits test, train; move it into one",
+    "deeper": "PATH/0/more/a.png lies deeper than the sub-folders of PATH, which are the labels; move such images up",
+    "deeper in a split": "PATH/train/a/b/c.png lies deeper than the sub-folders of PATH/train, which are the labels",
+    "a split of both": "PATH/train holds images beside sub-folders with images; use one or the other",
+    "huge images": "40 images of 100000x100000x1 needs 400,000,000,000 bytes of memory, and there are MEMORY; use",
+    "an empty path": "data=image_folder needs data.path=..., the folder to read",
+    "nobody's home": "data.path=~nobody-of-that-name/x.npz is in the home of nobody here",
+    "huge npz": "x.npz: array x needs 64,000,000,000,000 bytes of memory, and there are MEMORY; its header promises "
+    "that, and 1,000 bytes are there",
+    "npz of less than it says": "x.npz: array x needs 2,560 bytes; its header promises that, and 1,000 bytes are there",
+    "a split that is none": "has images x_dev beside x_train, which would not be read; name splits x_train, x_val and",
+    "test rows beside x": "has images x_test beside x, which would not be read; name splits x_train, x_val and x_test",
+    "two of one split": "x.npz has both x_val and x_valid, which are one split; leave one out",
+    "splits of two shapes": "x.npz: x_train and x_val hold images of different shapes",
+    "columns from 1": "x.csv: the first line numbers the columns from 1, as pandas does without names",
+    "even steps": "x.csv: the first line holds rising numbers (400, 402.5, 405, ...), as a header does; say data",
+    "rising": "x.csv: the first line holds rising numbers (0, 1, 4, ...), as a header does; say data.header=true if",
+    "a word in a row": "x.csv: the first line holds 'NA' among numbers; say data.header=true if it names the columns",
+    "pandas's index": "x.csv: column 0 is named Unnamed: 0, as one that numbers the rows, and would be a pixel; leave",
+    "an index": "x.csv: column 1 is named ID, as one that numbers the rows",
+    "one name twice": "x.csv: columns 0 and 2 are both named a; rename one",
+    "decimal commas": "x.csv is not a table of numbers with semicolons between them and points for decimals",
+    "no such number": "x.csv has no column data.label=2: its first line is no header; use data.label=null if it has no "
+    "labels, or data.label=0 to 1 for a column by its number",
+    "zero bytes": "x.csv is not a table: its first line holds bytes that are no text",
     "beside sub-folders": "holds images beside sub-folders with images",
     "two channels": "data.channels=2 must be 1 (grey) or 3 (colour)",
     "size": "data.size=[4] must be [H,W], such as [32,32], or null",
@@ -325,7 +596,8 @@ def test_a_bad_file_gives_one_line_that_names_it_and_the_way_out(case, tmp_path)
     chosen = BAD[case](tmp_path)
     with pytest.raises(UsageError) as error:
         facts_of(chosen), load(chosen)
-    assert SAID[case].replace("PATH", str(chosen["path"])) in str(error.value)
+    said = SAID[case].replace("PATH", str(chosen["path"])).replace("MEMORY", f"{memory.limit():,}")
+    assert said in str(error.value)
     assert "\n" not in str(error.value)
 
 
@@ -391,6 +663,166 @@ def test_facts_need_no_pixels(tmp_path, monkeypatch):
         assert facts_of(option(name, path))["training_rows"] == 32
 
 
+def test_what_there_is_no_memory_for_is_refused_before_it_is_read(tmp_path, monkeypatch):
+    """By the file's own size: the same file is read where there is more."""
+    for name, path in files_of_each_kind(tmp_path).items():
+        load(option(name, path, validation_fraction=0.2))
+        needed = 40 * 37 * 4 if name == "csv" else 40 * 36  # a table is read as float32, its labels with it
+        monkeypatch.setattr(memory, "limit", lambda needed=needed: needed - 1)
+        message = f"needs {needed:,} bytes of memory, and there are {needed - 1:,}; use fewer or smaller images"
+        for found_out in (facts_of, load):
+            with pytest.raises(UsageError, match=message):
+                found_out(option(name, path))
+        monkeypatch.undo()
+
+
+def test_memory_is_no_more_than_the_process_may_have(monkeypatch, tmp_path):
+    monkeypatch.setattr(memory, "CGROUP", tmp_path / "memory.max")
+    whole = memory.limit()
+    assert whole > 2**20
+    for said, there in (("max\n", whole), ("1048576\n", 2**20)):
+        (tmp_path / "memory.max").write_text(said)
+        assert memory.limit() == there
+
+
+def test_an_allocation_that_fails_is_said_in_a_line(tmp_path, monkeypatch):
+    def no_memory(*arguments):
+        raise MemoryError("Unable to allocate")
+
+    path = npz(tmp_path / "x.npz", x=GREY)
+    monkeypatch.setattr(own, "to_pixels", no_memory)
+    with pytest.raises(UsageError, match=r"data=npz is more than this machine has memory for \(Unable to allocate\)"):
+        load(option("npz", path))
+
+
+def test_a_folder_that_gets_a_file_is_listed_again(tmp_path):
+    path = folder(tmp_path / "x", GREY[:10], by_label=True)
+    before = facts_of(option("image_folder", path))["training_rows"]
+    time.sleep(0.05)  # a folder's time of change has the grain of the kernel's clock
+    for row in range(10):
+        image(path / "0" / f"new{row}.png")
+    assert facts_of(option("image_folder", path))["training_rows"] == before + 8
+
+
+# A number of training rows
+
+
+@pytest.fixture
+def forty(tmp_path):
+    return npz(tmp_path / "x.npz", x_train=GREY[:30], y_train=LABELS[:30], x_val=GREY[30:34], x_test=GREY[34:])
+
+
+def test_train_rows_are_the_same_ones_in_every_run_and_among_those_of_more(forty):
+    whole = load(option("npz", forty))
+    taken = [load(option("npz", forty, train_rows=rows)) for rows in (5, 12, 30)]
+    rows = {image.tobytes(): row for row, image in enumerate(GREY)}
+    chosen = [[rows[image.tobytes()] for image in dataset.train.pixels] for dataset in taken]
+    assert [len(each) for each in chosen] == [5, 12, 30]
+    assert set(chosen[0]) < set(chosen[1])
+    assert chosen[0] != list(range(5))  # no neighbours: files are often sorted
+    for dataset, order in zip(taken, chosen, strict=True):
+        assert dataset.train.labels.tolist() == LABELS[order].tolist()
+        assert dataset.sha256 == whole.sha256
+        for split in ("val", "test"):
+            assert getattr(dataset, split) is getattr(whole, split)
+    np.testing.assert_array_equal(taken[-1].train.pixels, whole.train.pixels)
+    again = load(option("npz", forty, train_rows=12))
+    np.testing.assert_array_equal(again.train.pixels, taken[1].train.pixels)
+
+
+@pytest.mark.parametrize("name", option_names("data"))
+def test_every_data_set_can_be_cut_to_a_number_of_rows(name):
+    chosen = read_option("data", name)
+    assert chosen.get("data", chosen)["train_rows"] is None
+
+
+def test_train_rows_are_part_of_what_a_run_is(forty):
+    given = ("data=npz", f"data.path={forty}", "training.batch_size=5")
+    found = [identity_of(settings_of(compose(*given, f"data.train_rows={rows}"))) for rows in ("null", 12, 13)]
+    for digest in ("training", "evaluation", "group"):
+        assert len({getattr(each, digest) for each in found}) == 3
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        (
+            "31",
+            "data.train_rows=31 is more than the 30 training rows of data=npz; use as many or fewer, or null for all",
+        ),
+        ("4", "data.train_rows=4 is less than one batch of training.batch_size=5; take more rows, or smaller batches"),
+        ("0", "data.train_rows=0 must be a whole number of at least 1"),
+        ("5.5", "data.train_rows=5.5 must be a whole number of at least 1"),
+        ("true", "data.train_rows=True must be a whole number of at least 1"),
+    ],
+)
+def test_train_rows_that_there_are_not_are_refused(rows, message, forty):
+    with pytest.raises(UsageError) as error:
+        compose("data=npz", f"data.path={forty}", "training.batch_size=5", f"data.train_rows={rows}")
+    assert message in str(error.value)
+
+
+def test_train_rows_are_counted_without_those_held_out():
+    compose("data=digits", "data.train_rows=1200")
+    with pytest.raises(UsageError, match=r"data\.train_rows=1201 is more than the 1200 training rows of data=digits"):
+        compose("data=digits", "data.train_rows=1201")
+    with pytest.raises(UsageError, match=r"data\.train_rows=1201: data=digits has 1200 training rows"):
+        load(dict(read_option("data", "digits")) | {"train_rows": 1201, "dir": None})
+
+
+# What is said before work
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        ([], "data=npz has 256 grey levels, and binarization=dynamic, the default, makes zeros and ones of them; "),
+        (["binarization=dynamic"], None),
+        (["binarization=none", "likelihood=discretized_logistic"], None),
+        (["+experiment=mine"], None),
+    ],
+)
+def test_pixels_that_nobody_chose_to_binarize_are_a_note(overrides, said, forty):
+    given = [f"data.path={forty}", "training.batch_size=5"]
+    cfg = compose("data=npz", *given, *(entry for entry in overrides if "experiment" not in entry))
+    note = note_on_pixels(cfg, ["data=npz", *given, *overrides])
+    if said is None:
+        assert note is None
+    else:
+        assert said in note
+        assert note.endswith("binarization=none likelihood=discretized_logistic keeps them")
+        assert "\n" not in note
+
+
+def test_the_way_out_of_the_note_can_be_gone(forty, unit_file):
+    for path, levels in ((forty, "256"), (unit_file, "unit")):
+        given = ["data=npz", f"data.path={path}", f"data.levels={levels}", "training.batch_size=5"]
+        note = note_on_pixels(compose(*given), given)
+        way_out = note.partition("; ")[2].removesuffix(" keeps them").split()
+        assert note_on_pixels(compose(*given, *way_out), given + way_out) is None
+
+
+def test_known_data_and_binary_pixels_need_no_note(tmp_path):
+    binary = npz(tmp_path / "x.npz", x=GREY // 128)
+    given = ["data=npz", f"data.path={binary}", "data.levels=2", "binarization=none", "training.batch_size=5"]
+    assert note_on_pixels(compose(*given), given[:3]) is None
+    assert note_on_pixels(compose("data=digits"), []) is None
+
+
+def test_a_command_lines_home_is_spelt_out(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/me")
+    given = ["data.path=~/a b.npz", "data.dir=~", "data.path=~/x,~/y", "x=[~/a]", "~study", "a=b~/c", "n=~name/x"]
+    assert with_home(given) == [
+        "data.path=/home/me/a b.npz",
+        "data.dir=/home/me",
+        "data.path=/home/me/x,/home/me/y",
+        "x=[/home/me/a]",
+        "~study",
+        "a=b~/c",
+        "n=~name/x",
+    ]
+
+
 def test_settings_of_the_command_line_reach_the_reader(tmp_path):
     path = npz(tmp_path / "x.npz", faces=GREY.reshape(40, 36))
     cfg = compose("data=npz", f"data.path={path}", "data.key=faces", "data.shape=[4,3,3]", "training.batch_size=5")
@@ -417,6 +849,25 @@ def test_a_run_of_a_users_file_comes_back_wherever_the_file_is(unit_file, tmp_pa
     other = npz(tmp_path / "other.npz", x=GREY[::-1] / 255)
     with pytest.raises(UsageError, match="was trained on pixels with SHA-256"):
         load_run(found.info.run_id, f"data.path={other}")
+
+
+@pytest.mark.slow
+def test_the_pictures_of_a_run_call_classes_by_their_folders(tmp_path, order_of):
+    from vae_lab.run.work import train
+
+    for row, label in enumerate(["1", "2", "10", "a < b"] * 10):
+        image(tmp_path / label / f"{row}.png", GREY[row])
+    small = ("encoder.hidden=[4]", "decoder.hidden=[4]", "latent_size=2", "training.jit=false", "training.epochs=1")
+    quick = ("evaluation.importance_samples=2", "evaluation.images_every=0", "training.batch_size=5")
+    pictures = ("evaluation.pictures=[latent_space]", "data.test_fraction=0.5")
+    cfg = compose("data=image_folder", f"data.path={tmp_path}", *small, *quick, *pictures)
+    order = order_of(cfg, "folders")
+    train(order, lambda result, latest: None)
+    store = order.store
+    (found,) = store.client.search_runs([store.experiment_id], "attributes.run_name = 'folders'")
+    page = Path(store.client.download_artifacts(found.info.run_id, "pictures/latent_space.html")).read_text()
+    names = re.findall(r'"mode":"markers","name":"([^"]*)"', page)
+    assert [json.loads(f'"{name}"') for name in names] == ["1", "2", "10", "a &lt; b"]
 
 
 def test_a_runs_identity_follows_the_pixels_and_not_the_path(real_file, tmp_path):

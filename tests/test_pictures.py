@@ -146,6 +146,40 @@ def test_title_and_labels_leave_the_sheet_as_it_is():
     assert (page[-TEXT - 116 : -TEXT, :left] < 128).any()
 
 
+def test_labels_wider_than_their_column_stand_upright_and_long_ones_end_in_dots():
+    """An upright label is the same ink turned: its rows above the column are as many as it is wide."""
+    picture = np.zeros((58, 580, 3), np.uint8)
+    above = {}
+    for name, label in (("short", "1"), ("wide", "a wide label of a class"), ("long", "l" * 200)):
+        page = titled(picture, "", columns=[label] * 10)
+        assert (page[-TEXT - 58 : -TEXT, TEXT : TEXT + 580] == 0).all()
+        ink = (page[: -TEXT - 58, TEXT : TEXT + 58] < 128).any(axis=2)
+        above[name] = np.ptp(np.flatnonzero(ink.any(axis=1))) + 1, np.ptp(np.flatnonzero(ink.any(axis=0))) + 1
+    assert above["short"][0] <= TEXT
+    assert above["wide"][0] > 58 > TEXT + 4 >= above["wide"][1]
+    assert above["long"][0] < 200
+
+
+def test_letters_beyond_ascii_are_drawn():
+    """A font without a letter draws the same box for each."""
+    pages = [titled(np.zeros((58, 58, 3), np.uint8), "", columns=[letter]) for letter in "öдλ"]
+    assert len({page.tobytes() for page in pages}) == 3
+
+
+def test_classes_are_called_by_their_names(subject, monkeypatch):
+    names = [f"<{label}>" for label in range(10)]
+    drawn = {}
+    module = __import__(class_means.__module__, fromlist=["titled"])
+    monkeypatch.setattr(module, "titled", lambda picture, title, rows, columns: drawn.update(columns=columns))
+    class_means(replace(subject, label_names=names))
+    assert drawn["columns"] == names
+    class_means(subject)
+    assert drawn["columns"] == [str(label) for label in range(10)]
+    page = latent_space(replace(subject, label_names=names))
+    called = [json.loads(f'"{name}"') for name in re.findall(r'"mode":"markers","name":"([^"]*)"', page)]
+    assert called == [f"&lt;{label}&gt;" for label in range(10)]
+
+
 def test_titles_name_data_split_and_epoch(subject):
     other = replace(subject, data="mnist", split="val", epoch=12)
     assert subject.title("Reconstructions") == "Reconstructions: digits, test, epoch 3"

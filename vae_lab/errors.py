@@ -11,3 +11,8 @@ class UsageError(Exception):
 
 class Pruned(BaseException):
     """A search has seen enough of a run: its trial is behind the others. No failure, so no `Exception` either."""
+
+
+def told(error: BaseException) -> str:
+    """What a library's error says, as the part of a line; of a broken file it can be the file's own bytes."""
+    return " ".join(str(error).split())[:200]

@@ -1,7 +1,9 @@
 """The command line's overrides: what Hydra lets pass and nothing would read."""
 
 import difflib
+import re
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any, cast
 
 from omegaconf import OmegaConf
@@ -10,6 +12,16 @@ from vae_lab.errors import UsageError
 
 # Settings that a library's class may take beside those its option lists.
 OPEN = ("optimizer.", "schedule.", "hydra.")
+
+
+def with_home(arguments: Iterable[str]) -> list[str]:
+    """A command line whose values that begin with ~/ begin with the home: the shell and Hydra's grammar leave them.
+
+    >>> with_home(["data.path=~/faces", "~study"])
+    ['data.path=/home/me/faces', '~study']
+    """
+    home = str(Path.home())
+    return [re.sub(r"(?<=[=,\[])~(?=/|$)", lambda _: home, argument) for argument in arguments]
 
 
 def check_overrides(overrides: Iterable[str], cfg: Any) -> None:

@@ -4,13 +4,14 @@ The rows are not in MNIST's order, and the test file is grouped by digit: its fi
 """
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from vae_lab.data.dataset import Dataset, Split, pixels_sha256, require_sha256
 from vae_lab.data.download import KERAS_CACHE, download
 from vae_lab.data.npz import BROKEN
-from vae_lab.errors import UsageError
+from vae_lab.errors import UsageError, told
 
 SHA256 = "07ad6da6ba6894a550cb68ae290ff3deb006a01f6b6ce1b3123edec502f1fce8"
 ROWS = {"train": 50_000, "valid": 10_000, "test": 10_000}
@@ -43,20 +44,34 @@ def read_packed(path: Path) -> dict[str, np.ndarray]:
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as packed:
             return {split: np.unpackbits(packed[split], axis=1, count=784) for split in ROWS}
     except BROKEN as error:
-        raise UsageError(f"{path} is not an npz with packed arrays train, valid and test ({error})") from error
+        raise UsageError(
+            f"{path} is not an npz with packed arrays train, valid and test ({told(error)}); get it again"
+        ) from error
+
+
+def local_files(dir: str | None) -> list[Path]:
+    """The packed npz or the three .amat files in `dir`/binarized_mnist; none where they are not all there."""
+    if dir is None:
+        return []
+    here = Path(dir).expanduser() / "binarized_mnist"
+    candidates = [[here / PACKED], [here / amat(split) for split in ROWS]]
+    return next((paths for paths in candidates if all(path.is_file() for path in paths)), [])
+
+
+def files(dir: str | None, **settings: Any) -> list[Path]:
+    """The files at hand: in `dir`, else those that Keras has downloaded."""
+    cached = [KERAS_CACHE / amat(split) for split in ROWS]
+    return local_files(dir) or (cached if all(path.is_file() for path in cached) else [])
 
 
 def available(dir: str | None) -> bool:
     """Whether the data can be had without a download."""
-    if dir is not None and in_folder(Path(dir).expanduser()):
-        return True
-    return all((KERAS_CACHE / amat(split)).is_file() for split in ROWS)
+    return bool(files(dir))
 
 
 def in_folder(dir: Path) -> bool:
     """Whether the packed npz or the three .amat files are in `dir`/binarized_mnist."""
-    here = dir / "binarized_mnist"
-    return (here / PACKED).is_file() or all((here / amat(split)).is_file() for split in ROWS)
+    return bool(local_files(str(dir)))
 
 
 def fetch(dir: Path) -> None:
@@ -71,15 +86,15 @@ def load(dir: str | None, validation_size: int) -> Dataset:
     Raises:
       UsageError: when there are no files and no network, or the pixels are not Larochelle's.
     """
-    here = Path(dir).expanduser() / "binarized_mnist" if dir is not None else None
-    if here is not None and (here / PACKED).is_file():
-        source, files = str(here), read_packed(here / PACKED)
-    elif here is not None and in_folder(here.parent):
-        source, files = str(here), {split: read_amat(here / amat(split)) for split in ROWS}
-    else:
-        source, files = ORIGIN, {split: read_amat(download_amat(split, dir)) for split in ROWS}
-    digest = require_sha256("binarized_mnist", source, pixels_sha256(*files.values()), SHA256)
-    train, val, test = (Split(rows.reshape(-1, 28, 28, 1)) for rows in files.values())
+    local = local_files(dir)
+    source = str(local[0].parent) if local else ORIGIN
+    paths = local or [download_amat(split, dir) for split in ROWS]
+    packed = paths[0].name == PACKED
+    rows = (
+        read_packed(paths[0]) if packed else {split: read_amat(path) for split, path in zip(ROWS, paths, strict=True)}
+    )
+    digest = require_sha256("binarized_mnist", source, pixels_sha256(*rows.values()), SHA256)
+    train, val, test = (Split(split.reshape(-1, 28, 28, 1)) for split in rows.values())
     return Dataset("binarized_mnist", 2, digest, source, train, val if validation_size else val[:0], test)
 
 

@@ -7,12 +7,13 @@ import hashlib
 import tarfile
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from vae_lab.data.dataset import Dataset, Split, hold_out
 from vae_lab.data.download import KERAS_CACHE, download
-from vae_lab.errors import UsageError
+from vae_lab.errors import UsageError, told
 
 ARCHIVE = "cifar-10-binary.tar.gz"
 ORIGIN = f"https://www.cs.toronto.edu/~kriz/{ARCHIVE}"
@@ -30,15 +31,28 @@ MD5 = {
 RECORD = 1 + 3 * 32 * 32  # a label, then a byte for each pixel, red before green before blue
 
 
+def local_files(dir: str | None) -> list[Path]:
+    """The six files of the archive's folder, or the archive, in `dir`/cifar10; none where they are not all there."""
+    if dir is None:
+        return []
+    here = Path(dir).expanduser() / "cifar10"
+    candidates = [[here / FOLDER / name for name in MD5], [here / ARCHIVE]]
+    return next((paths for paths in candidates if all(path.is_file() for path in paths)), [])
+
+
+def files(dir: str | None, **settings: Any) -> list[Path]:
+    """The files at hand: in `dir`, else the archive that Keras has downloaded."""
+    return local_files(dir) or [path for path in [KERAS_CACHE / ARCHIVE] if path.is_file()]
+
+
 def in_folder(dir: Path) -> bool:
     """Whether the archive, or its folder with all six files, is in `dir`/cifar10."""
-    here = dir / "cifar10"
-    return (here / ARCHIVE).is_file() or all((here / FOLDER / name).is_file() for name in MD5)
+    return bool(local_files(str(dir)))
 
 
 def available(dir: str | None) -> bool:
     """Whether the data can be had without a download."""
-    return (dir is not None and in_folder(Path(dir).expanduser())) or (KERAS_CACHE / ARCHIVE).is_file()
+    return bool(files(dir))
 
 
 def fetch(dir: Path) -> None:
@@ -52,12 +66,11 @@ def load(dir: str | None, validation_size: int) -> Dataset:
     Raises:
       UsageError: when there are no files and no network, or the files are not the original ones.
     """
-    here = Path(dir).expanduser() / "cifar10" if dir is not None else None
-    if here is not None and all((here / FOLDER / name).is_file() for name in MD5):
-        source, batches = here / FOLDER, {name: (here / FOLDER / name).read_bytes() for name in MD5}
+    local = local_files(dir)
+    if len(local) == len(MD5):
+        source, batches = local[0].parent, {path.name: path.read_bytes() for path in local}
     else:
-        local = here is not None and (here / ARCHIVE).is_file()
-        source = here / ARCHIVE if here is not None and local else download("cifar10", dir, ARCHIVE, ORIGIN, SHA256)
+        source = local[0] if local else download("cifar10", dir, ARCHIVE, ORIGIN, SHA256)
         batches = read_archive(source)
     for name, content in batches.items():
         if (found := hashlib.md5(content, usedforsecurity=False).hexdigest()) != MD5[name]:
@@ -80,7 +93,7 @@ def read_archive(path: Path) -> dict[str, bytes]:
                 if content is not None:
                     found[Path(member.name).name] = content.read()
     except (OSError, EOFError, tarfile.TarError, zlib.error) as error:
-        raise UsageError(f"{path} is not a complete archive ({error}); get it again") from error
+        raise UsageError(f"{path} is not a complete archive ({told(error)}); get it again") from error
     if set(found) != set(MD5):
         raise UsageError(f"{path} has no {', '.join(sorted(set(MD5) - set(found)))}; get {ARCHIVE} again")
     return {name: found[name] for name in MD5}

@@ -4,7 +4,7 @@ An option's `_target_` is the `load` of a module of this package. Beside it the 
 
 - `SHA256`: the pinned digest of its pixels;
 - `facts(**settings)`: those facts that depend on settings or files, found without reading all pixels;
-- `files(**settings)`: the files that `load` reads, where no digest is pinned;
+- `files(**settings)`: the files that `load` reads; where a digest is pinned those at hand, none before a download;
 - `available(dir)`, where it has the setting `dir`: whether `load` will find its files without a download;
 - `in_folder(dir)` and `fetch(dir)`: whether its files are in that folder, and a download to there.
 
@@ -14,7 +14,7 @@ None of them imports TensorFlow, but for downloads, which are Keras's.
 import hashlib
 import importlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from types import ModuleType
 from typing import Any
@@ -22,6 +22,9 @@ from typing import Any
 import numpy as np
 
 from vae_lab.errors import UsageError
+
+TRAIN_ROWS_SEED = 0  # of the subset that `data.train_rows` takes
+NOT_OF_THE_LOADER = ("name", "_target_", "facts", "train_rows")
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,7 @@ class Dataset:
     train: Split
     val: Split
     test: Split
+    label_names: tuple[str, ...] | None = None  # what labels are called, by label; None where they are numbers
 
     def splits(self) -> dict[str, Split]:
         """The splits that have rows, by name."""
@@ -89,9 +93,24 @@ def require_sha256(name: str, source: str, found: str, pinned: str) -> str:
     return found
 
 
+def fewer_rows(dataset: Dataset, rows: int) -> Dataset:
+    """The data set with so many of its training rows: the same ones in every run, and among those of a larger number.
+
+    Raises:
+      UsageError: when there are not so many.
+    """
+    if rows > len(dataset.train):
+        raise UsageError(
+            f"data.train_rows={rows}: data={dataset.name} has {len(dataset.train)} training rows; use as many or fewer"
+        )
+    chosen = np.sort(np.random.RandomState(TRAIN_ROWS_SEED).permutation(len(dataset.train))[:rows])
+    labels = None if dataset.train.labels is None else dataset.train.labels[chosen]
+    return replace(dataset, train=Split(dataset.train.pixels[chosen], labels))
+
+
 def source_of(option: Mapping[str, Any]) -> tuple[ModuleType, dict[str, Any]]:
-    """The module of a data option, and the settings that its functions take."""
-    settings = {key: value for key, value in option.items() if key not in ("name", "_target_", "facts")}
+    """The module of a data option, and those of its settings that the module's functions take."""
+    settings = {key: value for key, value in option.items() if key not in NOT_OF_THE_LOADER}
     for key, value in settings.items():
         if isinstance(value, Sequence) and not isinstance(value, str):
             settings[key] = tuple(value)
@@ -114,12 +133,13 @@ def facts_of(option: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def load(option: Mapping[str, Any]) -> Dataset:
-    """The data set of an option; the last two stay in memory, until their files change.
+    """The data set of an option, with `train_rows` of its training rows; the last two stay in memory, all rows of them.
 
     Raises:
       UsageError: when files are missing or are not what they must be.
     """
-    return _load(*_key(option))
+    dataset, rows = _load(*_key(option)), option.get("train_rows")
+    return dataset if rows is None else fewer_rows(dataset, rows)
 
 
 def identity(option: Mapping[str, Any]) -> str:
@@ -142,7 +162,14 @@ def _key(option: Mapping[str, Any]) -> tuple:
 
 @lru_cache(maxsize=2)
 def _load(source: ModuleType, settings: tuple, states: tuple) -> Dataset:
-    return source.load(**dict(settings))
+    given = dict(settings)
+    if hasattr(source, "facts"):
+        source.facts(**given)  # what cannot be read is refused by its size, not by an allocation that fails
+    try:
+        return source.load(**given)
+    except MemoryError as error:
+        name = source.__name__.rpartition(".")[2]
+        raise UsageError(f"data={name} is more than this machine has memory for ({error})") from error
 
 
 @lru_cache(maxsize=256)

@@ -15,6 +15,11 @@ def available(dir: str | None) -> bool:
     return idx.available("fashion_mnist", dir)
 
 
+def files(dir: str | None, **settings: Any) -> list[Path]:
+    """The files at hand."""
+    return idx.files("fashion_mnist", dir)
+
+
 def in_folder(dir: Path) -> bool:
     """Whether the four files are in `dir`/fashion_mnist."""
     return idx.local_files("fashion_mnist", str(dir)) is not None

@@ -10,11 +10,12 @@ from typing import Any
 
 import numpy as np
 
+from vae_lab.data import memory
 from vae_lab.data.dataset import Dataset, Split, hold_out, pixels_sha256, require_sha256
 from vae_lab.data.download import KERAS_CACHE, no_data
-from vae_lab.errors import UsageError
+from vae_lab.errors import UsageError, told
 
-SIZE = (28, 28)
+SIZE, ROWS = (28, 28), 70_000
 FILES = (
     "train-images-idx3-ubyte.gz",
     "train-labels-idx1-ubyte.gz",
@@ -32,16 +33,20 @@ def read_idx(path: Path) -> np.ndarray:
     try:
         content = gzip.decompress(path.read_bytes())
     except (OSError, EOFError, zlib.error) as error:
-        raise UsageError(f"{path} is not a complete gzip file ({error}); get it again") from error
+        raise UsageError(f"{path} is not a complete gzip file ({told(error)}); get it again") from error
     if len(content) < 4 or content[:3] != b"\0\0\x08":
-        raise UsageError(f"{path} is not an IDX file of unsigned bytes (it begins with {content[:4].hex()})")
+        raise UsageError(
+            f"{path} is not an IDX file of unsigned bytes (it begins with {content[:4].hex()}); get it again"
+        )
     rank = content[3]
     if len(content) < 4 + 4 * rank:
         raise UsageError(f"{path} ends inside its header; get it again")
     shape = struct.unpack_from(f">{rank}I", content, 4)
     start = 4 + 4 * rank
     if len(content) - start != math.prod(shape):
-        raise UsageError(f"{path} holds {len(content) - start} bytes where its header promises {math.prod(shape)}")
+        raise UsageError(
+            f"{path} holds {len(content) - start} bytes where its header promises {math.prod(shape)}; get it again"
+        )
     return np.frombuffer(content, np.uint8, offset=start).reshape(shape)
 
 
@@ -53,17 +58,22 @@ def local_files(name: str, directory: str | None) -> list[Path] | None:
     return paths if all(path.is_file() for path in paths) else None
 
 
+def files(name: str, directory: str | None) -> list[Path]:
+    """The files at hand: the four below `directory`, else those that Keras has downloaded."""
+    kept = {"mnist": ["mnist.npz"], "fashion_mnist": [f"fashion-mnist/{file}" for file in FILES]}[name]
+    return local_files(name, directory) or [KERAS_CACHE / file for file in kept if (KERAS_CACHE / file).is_file()]
+
+
 def available(name: str, directory: str | None) -> bool:
     """Whether `load` will find the data without a download."""
-    archive = {"mnist": "mnist.npz", "fashion_mnist": f"fashion-mnist/{FILES[0]}"}[name]
-    return local_files(name, directory) is not None or (KERAS_CACHE / archive).is_file()
+    return bool(files(name, directory))
 
 
 def facts(pad_to: Sequence[int] | None) -> dict[str, Any]:
     """The shape of padded images.
 
     Raises:
-      UsageError: when `pad_to` is no height and width that hold the images.
+      UsageError: when `pad_to` is no height and width that hold the images, or more than there is memory.
     """
     if pad_to is None:
         return {}
@@ -72,6 +82,9 @@ def facts(pad_to: Sequence[int] | None) -> dict[str, Any]:
     if not whole or pad_to[0] < SIZE[0] or pad_to[1] < SIZE[1]:
         given = list(pad_to) if listed else pad_to
         raise UsageError(f"data.pad_to={given} must be a height and a width of at least 28, such as [32,32]")
+    memory.require(
+        ROWS * math.prod(pad_to), f"data.pad_to={list(pad_to)} of {ROWS:,} images", "pad to less, such as [32,32]"
+    )
     return {"image_shape": [*pad_to, 1]}
 
 

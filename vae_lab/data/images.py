@@ -38,6 +38,7 @@ class RunImages:
       fixed: by split, the images that are scored.
       unbinarized: by split, the same rows before binarization.
       labels: by split, where there are any.
+      label_names: what a person calls them; None where the numbers are their names.
     """
 
     name: str
@@ -47,6 +48,7 @@ class RunImages:
     fixed: dict[str, Images]
     unbinarized: dict[str, Images]
     labels: dict[str, np.ndarray | None]
+    label_names: tuple[str, ...] | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -89,4 +91,5 @@ def run_images(dataset: Dataset, binarization: Any) -> RunImages:
         fixed=fixed,
         unbinarized=raw,
         labels={name: split.labels for name, split in splits.items()},
+        label_names=dataset.label_names,
     )

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vae_lab.errors import UsageError
+from vae_lab.errors import UsageError, told
 
 
 def read_mat(path: Path, names: Mapping[str, tuple[int, ...]]) -> dict[str, np.ndarray]:
@@ -15,12 +15,11 @@ def read_mat(path: Path, names: Mapping[str, tuple[int, ...]]) -> dict[str, np.n
       UsageError: when the file is broken, or has no such arrays.
     """
     from scipy.io import loadmat
-    from scipy.io.matlab import MatReadError
 
     try:
         found = loadmat(path, variable_names=list(names))
-    except (OSError, ValueError, TypeError, NotImplementedError, MatReadError) as error:
-        raise UsageError(f"{path} is not a complete MATLAB file ({error}); get it again") from error
+    except Exception as error:  # what scipy's reader raises of a broken file is whatever it stumbles over
+        raise UsageError(f"{path} is not a complete MATLAB file ({told(error)}); get it again") from error
     for name, shape in names.items():
         if name not in found or found[name].shape != shape:
             has = list(found[name].shape) if name in found else "none"

@@ -15,6 +15,11 @@ def available(dir: str | None) -> bool:
     return idx.available("mnist", dir)
 
 
+def files(dir: str | None, **settings: Any) -> list[Path]:
+    """The files at hand."""
+    return idx.files("mnist", dir)
+
+
 def in_folder(dir: Path) -> bool:
     """Whether the four files are in `dir`/mnist."""
     return idx.local_files("mnist", str(dir)) is not None

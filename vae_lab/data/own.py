@@ -1,13 +1,14 @@
 """Files of a user's own: which values are legal, which shape rows have, how they are split."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from vae_lab.data import memory
 from vae_lab.data.dataset import Dataset, Split, hold_out, pixels_sha256
 from vae_lab.errors import UsageError
 
@@ -18,11 +19,11 @@ CHANNELS = (1, 3)
 
 @dataclass(frozen=True)
 class Splitting:
-    """Which rows are held out, from the options of a user's own file.
+    """Which rows are held out, from the options of a user's own file, where the file has them not apart.
 
     Args:
       validation_fraction: of the training rows.
-      test_fraction: of all rows, where the file has no test rows of its own.
+      test_fraction: of all rows that are not apart.
       split_seed: of the random order before that; None keeps the file's order, and its last rows are held out.
     """
 
@@ -30,29 +31,34 @@ class Splitting:
     test_fraction: float
     split_seed: int | None
 
-    def sizes(self, path: Path, rows: int, test_rows: int | None) -> tuple[int, int, int]:
-        """Rows for training, validation and tests, of `rows` (beside `test_rows` where the file has its own).
+    def sizes(self, path: Path, rows: Mapping[str, int]) -> tuple[int, int, int]:
+        """Rows for training, validation and tests, of those that the file has by split: "train", maybe others.
 
         Raises:
           UsageError: when that leaves none for training or tests.
         """
-        test = round(self.test_fraction * rows) if test_rows is None else test_rows
-        rest = rows - test if test_rows is None else rows
-        validation = round(self.validation_fraction * rest)
-        if test < 1 or rest - validation < 1:
+        test = rows.get("test", round(self.test_fraction * rows["train"]))
+        rest = rows["train"] if "test" in rows else rows["train"] - test
+        validation = rows.get("val", round(self.validation_fraction * rest))
+        training = rest if "val" in rows else rest - validation
+        if test < 1 or training < 1:
             raise UsageError(
-                f"{path} has {rows} rows: {rest - validation} for training and {test} for tests are too few; "
+                f"{path} has {rows['train']} rows: {training} for training and {test} for tests are too few; "
                 f"change data.validation_fraction={self.validation_fraction} or data.test_fraction={self.test_fraction}"
             )
-        return rest - validation, validation, test
+        return training, validation, test
 
-    def split(self, path: Path, rows: Split, test: Split | None) -> tuple[Split, Split, Split]:
+    def split(self, path: Path, splits: Mapping[str, Split]) -> tuple[Split, Split, Split]:
         """Training, validation and test rows."""
-        _, validation_size, test_size = self.sizes(path, len(rows), None if test is None else len(test))
-        if test is None:
-            rest, test = hold_out(rows, test_size, self.split_seed)
-            return *hold_out(rest, validation_size), test
-        return *hold_out(rows, validation_size, self.split_seed), test
+        _, validation_size, test_size = self.sizes(path, {split: len(rows) for split, rows in splits.items()})
+        rest, seed = splits["train"], self.split_seed
+        if "test" in splits:
+            test = splits["test"]
+        else:
+            (rest, test), seed = hold_out(rest, test_size, seed), None
+        if "val" in splits:
+            return rest, splits["val"], test
+        return *hold_out(rest, validation_size, seed), test
 
 
 def existing(option: str, path: Any, folder: bool = False) -> Path:
@@ -62,33 +68,55 @@ def existing(option: str, path: Any, folder: bool = False) -> Path:
       UsageError: when none is given, or nothing of the kind is there.
     """
     kind = "folder" if folder else "file"
-    if path is None:
+    if path is None or not str(path):
         raise UsageError(f"data={option} needs data.path=..., the {kind} to read")
-    found = Path(str(path)).expanduser()
+    try:
+        found = Path(str(path)).expanduser()
+    except RuntimeError as error:
+        raise UsageError(f"data={option}: data.path={path} is in the home of nobody here ({error})") from error
     if not (found.is_dir() if folder else found.is_file()):
         raise UsageError(f"data={option}: data.path={path} is not a {kind}; name one that exists")
     return found
 
 
 def facts(
-    path: Path, shape: tuple[int, ...], levels: Any, rows: int, test_rows: int | None, splitting: Splitting
+    path: Path, shape: tuple[int, ...], levels: Any, rows: Mapping[str, int], splitting: Splitting
 ) -> dict[str, Any]:
-    """The facts of a file by its size: see `vae_lab.data.dataset.facts_of`."""
-    training, validation, _ = splitting.sizes(path, rows, test_rows)
+    """The facts of a file by its size and its rows by split: see `vae_lab.data.dataset.facts_of`.
+
+    Raises:
+      UsageError: when its rows are too few, or its pixels more than there is memory.
+    """
+    training, validation, _ = splitting.sizes(path, rows)
+    count, image, bytes_a_value = sum(rows.values()), "x".join(map(str, shape)), 4 if levels in (UNIT, REAL) else 1
+    memory.require(
+        count * math.prod(shape) * bytes_a_value,
+        f"data.path={path} with {count:,} images of {image}",
+        "use fewer or smaller images",
+    )
     found = {"image_shape": list(shape), "training_rows": training, "validation_rows": validation}
     return found | ({"levels": None, "values": levels} if levels in (UNIT, REAL) else {"levels": levels})
 
 
-def dataset(option: str, path: Path, levels: Any, rows: Split, test: Split | None, splitting: Splitting) -> Dataset:
-    """The data set of a user's own pixels [N,H,W,C], and of test pixels where the file has them.
+def dataset(
+    option: str,
+    path: Path,
+    levels: Any,
+    splits: Mapping[str, Split],
+    splitting: Splitting,
+    label_names: Sequence[str] | None = None,
+) -> Dataset:
+    """The data set of a user's own pixels [N,H,W,C], by the splits that the file has: "train", maybe "val" and "test".
 
     Its digest is of the arrays with their shapes: the same bytes can be other images, or other splits.
     """
-    files = [rows.pixels] if test is None else [rows.pixels, test.pixels]
-    shapes = np.frombuffer(str([(pixels.dtype.str, pixels.shape) for pixels in files]).encode(), np.uint8)
-    digest = pixels_sha256(shapes, *files)
-    train, val, test = splitting.split(path, rows, test)
-    return Dataset(option, None if levels in (UNIT, REAL) else levels, digest, str(path), train, val, test)
+    ordered = {name: splits[name].pixels for name in ("train", "val", "test") if name in splits}
+    described = [(pixels.dtype.str, pixels.shape) for pixels in ordered.values()]
+    shapes = np.frombuffer((str(described) + "val" * ("val" in ordered)).encode(), np.uint8)
+    digest = pixels_sha256(shapes, *ordered.values())
+    train, val, test = splitting.split(path, splits)
+    names = None if label_names is None else tuple(label_names)
+    return Dataset(option, None if levels in (UNIT, REAL) else levels, digest, str(path), train, val, test, names)
 
 
 def check_levels(levels: Any) -> None:
@@ -172,14 +200,14 @@ def to_pixels(path: Path, values: np.ndarray, shape: tuple[int, int, int], level
     if levels in (UNIT, REAL):
         if levels == UNIT:
             refuse_where((rows < 0) | (rows > 1), "is not in [0, 1], as data.levels=unit says; use data.levels=real")
-        return rows.reshape(-1, *shape).astype(np.float32)
+        return rows.reshape(-1, *shape).astype(np.float32, copy=False)
     wrong = (rows < 0) | (rows > levels - 1) | (rows != np.floor(rows) if rows.dtype.kind == "f" else False)
     refuse_where(
         wrong, f"is none of the whole numbers 0 to {levels - 1} of data.levels={levels}; use data.levels=unit or real"
     )
     if levels > 2 and rows.size and rows.max() == 1:
         raise UsageError(f"{path} holds zeros and ones only, and data.levels={levels}; use data.levels=2")
-    return rows.reshape(-1, *shape).astype(np.uint8)
+    return rows.reshape(-1, *shape).astype(np.uint8, copy=False)
 
 
 def to_labels(path: Path, labels: np.ndarray, rows: int) -> np.ndarray:

@@ -42,6 +42,7 @@ def log_pictures(run: Run, epoch: int) -> None:
         pixels=pixels,
         levels=levels,
         labels=run.images.labels["test"],
+        label_names=run.images.label_names,
         seed=run.settings.evaluation.seed,
         frames=run.record.frames("prior_samples"),
         history={key: run.record.history(key) for key in CURVES},

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from vae_lab.config import compose
-from vae_lab.config.checks import check
+from vae_lab.config.checks import check, note_on_pixels
 from vae_lab.config.checks.facts import AXES
 from vae_lab.config.overrides import check_overrides
 from vae_lab.config.settings import settings_of
@@ -117,6 +117,8 @@ def run_job(
     check_overrides(overrides, cfg)
     check(cfg)
     check_sweep(cfg)
+    if cfg.sweep.parent is None and (note := note_on_pixels(cfg, overrides)):
+        print(note, flush=True)
     if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # a worker that is told to stop
     name = cfg.sweep.run_name or single_name(overrides, cfg.seed)

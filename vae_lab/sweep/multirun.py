@@ -10,6 +10,7 @@ from typing import Any
 
 from hydra.core.utils import JobStatus
 
+from vae_lab.config.checks import note_on_pixels
 from vae_lab.config.compose import plain
 from vae_lab.console.plan_table import show_adopted, show_plan
 from vae_lab.console.terminal import show_table
@@ -53,6 +54,8 @@ def multirun(
         check_sweep(config)
         check_workers(config)
         jobs = checked_plan(study, given, compose)
+        if note := note_on_pixels(config, [f"{key}=" for key in given]):
+            print(note)
         print(f"{len(jobs)} jobs, all checked", flush=True)
         identities = [job.identity for job in jobs]
         if config.sweep.plan:

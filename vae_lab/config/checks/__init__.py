@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from vae_lab.config.checks.facts import AXES, Config
+from vae_lab.config.checks.notes import note_on_pixels as note_on_pixels
 from vae_lab.config.checks.pairs import (
     check_densities,
     check_gradient,
@@ -22,6 +23,7 @@ from vae_lab.config.checks.sizes import check_rows, check_sizes, check_validatio
 from vae_lab.config.checks.values import check_choices, check_counts, check_keras_names, check_numbers, check_words
 from vae_lab.config.options import stated_facts
 from vae_lab.data.dataset import identity, load, source_of
+from vae_lab.data.verified import verify
 from vae_lab.errors import UsageError
 
 
@@ -52,13 +54,15 @@ def check_facts(cfg: Config) -> None:
 def check_files(cfg: Config) -> None:
     """Data that is not at hand is loaded now, which downloads it or says what to put where.
 
-    Files without a pinned digest, such as the user's own, are read through, so that what is wrong with them is said.
+    Files without a pinned digest, such as the user's own, are read through, so that what is wrong with them is said;
+    those of known data once for each state of theirs.
     """
     source, _ = source_of(cfg.data)
     if "dir" in cfg.data and not source.available(cfg.data.dir):
         if cfg.data.dir is not None and not Path(cfg.data.dir).expanduser().is_dir():
             raise UsageError(f"data.dir={cfg.data.dir} is not a folder; name one, or null to download the data")
         load(cfg.data)
+    verify(cfg.data)
     identity(cfg.data)
 
 

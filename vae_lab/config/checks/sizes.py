@@ -21,6 +21,17 @@ def check_rows(cfg: Config) -> None:
             f"data.validation_size={held_out}: data={cfg.data.name} has a validation file of its own; "
             f"use {own}, or 0 to leave it out"
         )
+    taken = cfg.data.get("train_rows")
+    if taken is not None and taken > training_rows:
+        raise UsageError(
+            f"data.train_rows={taken} is more than the {training_rows} training rows of data={cfg.data.name}; use as "
+            "many or fewer, or null for all"
+        )
+    if taken is not None and cfg.training.batch_size > taken:
+        raise UsageError(
+            f"data.train_rows={taken} is less than one batch of training.batch_size={cfg.training.batch_size}; take "
+            "more rows, or smaller batches"
+        )
     if cfg.training.batch_size > training_rows:
         raise UsageError(
             f"training.batch_size={cfg.training.batch_size} is more than the {training_rows} training rows of "

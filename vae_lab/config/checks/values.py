@@ -15,6 +15,7 @@ MAY_BE_NULL = {
     "optimizer.global_clipnorm",
     "estimator.cycle_epochs",
     "data.split_seed",
+    "data.train_rows",
 }
 # Keras's names; anything else of Keras can be given as {class_name: ..., config: {...}}.
 ACTIVATIONS = (
@@ -71,6 +72,7 @@ def check_counts(cfg: Config) -> None:
         "evaluation.seed": 0,
         "data.validation_size": 0,
         "data.split_seed": 0,
+        "data.train_rows": 1,
         "training.early_stopping.patience": 0,
         "training.early_stopping.start_from_epoch": 0,
         "seed": 0,
@@ -149,6 +151,7 @@ def check_choices(cfg: Config) -> None:
         "training.loss_reduction": ("mean", "sum"),
         "training.precision": ("float32", "mixed_bfloat16"),
         "training.select": ("last", "best"),
+        "data.header": (None, True, False),
         "training.jit": ("auto", True, False),
         "training.normalize_gradients": (True, False),
         "posterior.scale_activation": ("softplus", "exp", "sqrt_exp"),

@@ -27,5 +27,5 @@ def class_means(subject: Subject) -> np.ndarray | None:
         sheet([cells(scaled(images, subject.levels), subject.limits), subject.decoded(latents)]),
         subject.title(what),
         rows=["mean of x", "x at mean z"],
-        columns=[str(label) for label in shown],
+        columns=[subject.class_name(label) for label in shown],
     )

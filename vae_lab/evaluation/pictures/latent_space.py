@@ -37,7 +37,7 @@ def latent_space(subject: Subject) -> str | None:
         options = {
             "mode": "markers",
             "marker": marks,
-            "name": "" if label is None else str(label),
+            "name": "" if label is None else html.escape(subject.class_name(label)),
             "customdata": subject.rows[of_class],
             "hovertemplate": f"{subject.split} row %{{customdata}}",
         }

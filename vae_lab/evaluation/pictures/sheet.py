@@ -2,7 +2,10 @@
 
 import itertools
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
+import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
@@ -13,6 +16,7 @@ CELL = 56  # pixels of an image's longer side, at least: small ones are enlarged
 VECTOR_CELL, VECTOR_MARGIN = (56, 84), (2, 5)  # height and width in which a vector is drawn, and what is left around
 BAR, BASELINE = (0, 114, 178), (170, 170, 170)
 TEXT = 13  # pixels of a letter
+LONGEST_LABEL = 24  # letters above a column
 WHITE = 255
 
 
@@ -60,18 +64,29 @@ def sheet(rows: Sequence[np.ndarray]) -> np.ndarray:
     return grid.transpose(0, 2, 1, 3, 4).reshape(count * height, columns * width, channels)
 
 
+def _font_for(labels: Sequence[str]) -> Any:
+    """Pillow's own font, which has ASCII alone; for other letters the one that matplotlib brings."""
+    if all(label.isascii() for label in labels):
+        return ImageFont.load_default(TEXT)
+    return ImageFont.truetype(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf", TEXT)
+
+
 def titled(
     picture: np.ndarray, title: str, rows: Sequence[str] = (), columns: Sequence[str] = (), axis: str = ""
 ) -> np.ndarray:
     """A sheet with a title above it, a label left of each row and above each column, and a name below the columns.
 
+    Labels of columns stand upright where one is wider than its column, and long ones end in dots.
     The sheet itself is unchanged in the lower right corner, but for a margin of `TEXT` pixels and the name's line.
     """
-    font, large = ImageFont.load_default(TEXT), ImageFont.load_default(TEXT + 3)
+    font, large, of_columns = ImageFont.load_default(TEXT), ImageFont.load_default(TEXT + 3), _font_for(columns)
     height, width = picture.shape[:2]
     margin = TEXT
     left = margin + (int(max(font.getlength(label) for label in rows)) + 8 if rows else 0)
-    top = margin + 2 * TEXT + (TEXT + 6 if columns else 0)
+    columns = [label if len(label) <= LONGEST_LABEL else f"{label[: LONGEST_LABEL - 3]}..." for label in columns]
+    widest = max((int(of_columns.getlength(label)) + 1 for label in columns), default=0)
+    upright = widest > width // max(len(columns), 1) - 2
+    top = margin + 2 * TEXT + ((widest if upright else TEXT) + 6 if columns else 0)
     bottom = margin + (TEXT + 6 if axis else 0)
     whole = left + max(width, int(large.getlength(title))) + margin
     page = Image.new("RGB", (whole, top + height + bottom), "white")
@@ -81,7 +96,13 @@ def titled(
     for index, label in enumerate(rows):
         ink.text((left - 6, top + height * (index + 0.5) / len(rows)), label, font=font, fill="black", anchor="rm")
     for index, label in enumerate(columns):
-        ink.text((left + width * (index + 0.5) / len(columns), top - 4), label, font=font, fill="black", anchor="mb")
+        middle = left + width * (index + 0.5) / len(columns)
+        if upright:
+            strip = Image.new("RGB", (widest, TEXT + 4), "white")
+            ImageDraw.Draw(strip).text((0, strip.height / 2), label, font=of_columns, fill="black", anchor="lm")
+            page.paste(strip.transpose(Image.Transpose.ROTATE_90), (int(middle - strip.height / 2), top - 4 - widest))
+        else:
+            ink.text((middle, top - 4), label, font=of_columns, fill="black", anchor="mb")
     if axis:
         ink.text((left + width / 2, top + height + 6), axis, font=font, fill="black", anchor="mt")
     return np.asarray(page)

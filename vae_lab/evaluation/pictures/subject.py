@@ -29,6 +29,7 @@ class Subject:
       seed: of the pictures' noise.
       frames: (epoch, picture) of the prior's frames, in order.
       history: (epoch, value) of each metric logged by epoch, in order.
+      label_names: what labels are called, by label; None where they are numbers.
     """
 
     views: Views
@@ -41,6 +42,7 @@ class Subject:
     seed: int
     frames: Sequence[tuple[int, np.ndarray]] = ()
     history: Mapping[str, Sequence[tuple[int, float]]] = field(default_factory=dict)
+    label_names: Sequence[str] | None = None
 
     def title(self, what: str, of_images: bool = True) -> str:
         """A picture's title; of what is not made from images it names no split."""
@@ -66,6 +68,10 @@ class Subject:
     def encoded_labels(self) -> np.ndarray | None:
         """Labels of those rows."""
         return None if self.labels is None else self.labels[self.rows]
+
+    def class_name(self, label: int) -> str:
+        """What a label is called."""
+        return str(label) if self.label_names is None else self.label_names[label]
 
     @cached_property
     def by_activity(self) -> np.ndarray:
