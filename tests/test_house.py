@@ -41,9 +41,78 @@ def test_only_tracking_knows_mlflow():
     assert all(within(name, "vae_lab.tracking") for name in importers_of("mlflow"))
 
 
-def test_only_compose_and_sweep_know_hydra():
+def test_only_configurations_and_sweeps_know_hydra():
     rooms = ("vae_lab.config", "vae_lab.study", "vae_lab.sweep", "vae_lab.search")
     assert all(within(name, *rooms) for name in importers_of("hydra", "omegaconf"))
+
+
+def test_only_search_knows_optuna():
+    assert all(within(name, "vae_lab.search") for name in importers_of("optuna"))
+
+
+# Each room may import those before it, and the words of report/format.py are everybody's.
+ROOMS = ("config", "study", "tracking", "console", "report", "run", "sweep", "search")
+WORDS = "vae_lab.report.format"
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_arrows_only_go_down(room):
+    later = [f"vae_lab.{other}" for other in ROOMS[ROOMS.index(room) + 1 :]]
+    for path in (PACKAGE / room).rglob("*.py"):
+        for name in imports(path):
+            assert within(name, WORDS) or not within(name, *later), f"{path} imports {name}"
+
+
+def test_mathematics_knows_no_room_but_the_settings():
+    rooms = [f"vae_lab.{room}" for room in ROOMS]
+    for path in MODULES:
+        if path.parent != PACKAGE and not within(module_name(path), *rooms):
+            for name in imports(path):
+                assert within(name, "vae_lab.config.settings") or not within(name, *rooms), f"{path} imports {name}"
+
+
+def test_no_two_modules_have_one_name():
+    """But for the options, whose file has the option's name on every axis, and a room's own module."""
+    options = (*AXES, "data")
+    named = [path for path in MODULES if path.stem != "__init__" and path.parent.name not in options]
+    twice = {path.stem for path in named if sum(other.stem == path.stem for other in named) > 1}
+    assert twice <= {"parent"}, twice  # the parent run of a sweep, and that of a search
+
+
+def test_no_function_takes_nine_arguments():
+    for path in MODULES:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.FunctionDef):
+                names = [one.arg for one in (*node.args.args, *node.args.kwonlyargs) if one.arg not in ("self", "cls")]
+                assert len(names) <= 8, f"{path}: {node.name}"
+
+
+def test_the_configuration_stops_at_the_job():
+    for path in [*(PACKAGE / "run").glob("*.py"), *(PACKAGE / "evaluation").rglob("*.py"), PACKAGE / "training.py"]:
+        names = {node.id for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Name)}
+        assert "cfg" not in names or path.stem in ("job", "reevaluate", "loaded"), path
+
+
+def facts_stated():
+    """By fact, an option that states it."""
+    found = {}
+    for path in (CHECKOUT / "conf").glob("*/*.yaml"):
+        option = yaml.safe_load(path.read_text()) or {}
+        for fact in option.get(path.parent.name, option).get("facts") or {}:
+            found[fact] = path.stem
+    return found
+
+
+def test_every_fact_is_read():
+    text = "\n".join(path.read_text() for path in MODULES)
+    for fact, option in facts_stated().items():
+        read = re.search(rf'\bdata_fact\([^)]*"{fact}"|\bfact\([^)]*"{fact}"|\["{fact}"\]|get\("{fact}"', text)
+        assert read, f"{option} states {fact}, and nothing reads it"
+
+
+def test_every_test_that_guards_what_we_lean_on_is_there():
+    for file, name in re.findall(r"(test_\w+\.py)::(\w+)", (CHECKOUT / "docs" / "internals.md").read_text()):
+        assert f"def {name}(" in (CHECKOUT / "tests" / file).read_text(), name
 
 
 def test_nobody_uses_legacy_keras_or_tfp_layers():
@@ -128,6 +197,14 @@ def test_options_of_the_other_axes_say_their_names(group):
     for path in (CHECKOUT / "conf" / group).glob("*.yaml"):
         option = yaml.safe_load(path.read_text())
         assert option.get(group, option)["name"] == path.stem
+
+
+def test_printing_a_table_draws_nothing():
+    for module in ("report/screen", "report/table", "console/terminal", "console/plan_table"):
+        path = PACKAGE / f"{module}.py"
+        for one in reached(path, {path}):
+            drawing = {name.split(".")[0] for name in imports(one, top_level_only=True)}
+            assert not drawing & {"jinja2", "markupsafe", "matplotlib", "plotly"}, one
 
 
 def test_files_stay_small():

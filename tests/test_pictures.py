@@ -20,8 +20,8 @@ from vae_lab.data import digits
 from vae_lab.evaluation.pictures import CHEAP, PICTURES, final, named
 from vae_lab.evaluation.pictures.animation import training
 from vae_lab.evaluation.pictures.class_means import class_means
-from vae_lab.evaluation.pictures.final import DRAWN, final_pictures
 from vae_lab.evaluation.pictures.frames import epoch_frames, fixed_rows, prior_frame
+from vae_lab.evaluation.pictures.gallery import DRAWN, final_pictures
 from vae_lab.evaluation.pictures.interpolations import interpolations
 from vae_lab.evaluation.pictures.latent_density import densities, draws, latent_density
 from vae_lab.evaluation.pictures.latent_grid import CELLS_A_SIDE, grid_latents, latent_grid

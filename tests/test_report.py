@@ -312,7 +312,7 @@ def test_a_study_expects_nothing_of_settings_that_are_not_its_own(store, changed
 
 def test_results_are_written_as_a_page_and_a_line_of_the_index(report, tmp_path):
     index = tmp_path / "README.md"
-    index.write_text("# Results\n\n<!-- pages -->\nold\n<!-- end of pages -->\n\nThe end.\n")
+    index.write_text("# Results\n\n<!-- pages -->\nwhat was there\n<!-- end of pages -->\n\nThe end.\n")
     for now, standing in (
         (replace(report.study, jobs=tuple(JOBS[:2])), "the present"),
         (replace(report.study, jobs=(OTHER,)), "older"),
@@ -322,7 +322,7 @@ def test_results_are_written_as_a_page_and_a_line_of_the_index(report, tmp_path)
         text = index.read_text()
         assert text.startswith("# Results\n\n")
         assert text.endswith("\n\nThe end.\n")
-        assert "old" not in text
+        assert "what was there" not in text
         outcome = "1 of 3 expectations met, 2 not complete."
         row = f"| [{page.stem}]({page.name}) | {report.study.question} | {outcome} | {standing} |"
         assert text.count(row) == 1

@@ -153,7 +153,7 @@ def test_each_worker_takes_a_gpu_of_its_own(tmp_path, monkeypatch):
     from vae_lab.run import device
 
     monkeypatch.setattr(device, "glob", lambda pattern: ["/dev/nvidia7", "/dev/nvidia2"])  # CUDA calls them 0 and 1
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")  # so that it is put back, whatever is set below
     monkeypatch.setenv("TF_FORCE_GPU_ALLOW_GROWTH", "false")
     taken = []
     for _ in range(3):

@@ -6,8 +6,8 @@ import time
 
 from vae_lab.evaluation.final import final_gradients, final_metrics
 from vae_lab.evaluation.pictures import named
-from vae_lab.evaluation.pictures.final import final_pictures
 from vae_lab.evaluation.pictures.frames import epoch_frames
+from vae_lab.evaluation.pictures.gallery import final_pictures
 from vae_lab.evaluation.pictures.subject import Subject
 from vae_lab.evaluation.pictures.views import Views, views_of
 from vae_lab.run.run import Run
