@@ -98,9 +98,9 @@ def measured(name, compiled=False):
         weights = [weight.numpy().astype(np.float64).ravel() for weight in getattr(program.model, part).weights]
         if weights:
             values[f"weights/{part}"] = float(np.linalg.norm(np.concatenate(weights)))
-    evaluated = program.elbo(*images.fixed["test"], 2, 0)
+    evaluated = program.elbo(images.fixed["test"], 2, 0)
     values |= {f"test/{key}": float(evaluated[key].mean()) for key in ("elbo", "rate", "distortion")}
-    values["test/log_likelihood"] = float(program.log_likelihood(*images.fixed["test"], 3, 0).mean())
+    values["test/log_likelihood"] = float(program.log_likelihood(images.fixed["test"], 3, 0).mean())
     return values
 
 

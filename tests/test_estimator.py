@@ -12,7 +12,7 @@ tfd = tfp.distributions
 
 
 def batch(pixels, rows=12):
-    return intensities(pixels.fixed["test"][0][:rows], pixels.fixed["test"][1])
+    return intensities(pixels.fixed["test"].pixels[:rows], pixels.fixed["test"].levels)
 
 
 def estimate(program, *overrides, seed=7, rows=12):

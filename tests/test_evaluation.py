@@ -9,8 +9,8 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from vae_lab.binarization import intensities
-from vae_lab.config.checks.facts import bits_offset
 from vae_lab.data import digits
+from vae_lab.data.images import Images
 from vae_lab.evaluation.elbo import ElboEvaluator
 from vae_lab.evaluation.importance import LogLikelihoodEvaluator
 from vae_lab.evaluation.metrics import evaluate_split
@@ -34,34 +34,36 @@ def linear_log_likelihood(model, pixels, levels):
 
 
 def evaluated(built, split, pixels, cfg, bits_offset=0.0):
-    return evaluate_split(built, split, *pixels.fixed[split], cfg.evaluation, bits_offset, True, True)
+    return evaluate_split(built, split, pixels.fixed[split], cfg.evaluation, bits_offset, True, True)
 
 
 def test_logged_rate_is_the_mean_closed_form_kl(program):
     _, pixels, built = program("training.jit=false")
-    images, levels = pixels.fixed["test"]
+    images, levels = pixels.fixed["test"].pixels, pixels.fixed["test"].levels
     q = built.model.encode(intensities(images, levels))
     independent = tfd.kl_divergence(q, built.model.latent_prior()).numpy().astype(float).mean()
-    assert built.elbo(images, levels, 1, 0)["rate"].mean() == pytest.approx(independent, rel=1e-5)
+    assert built.elbo(Images(images, levels), 1, 0)["rate"].mean() == pytest.approx(independent, rel=1e-5)
 
 
 @pytest.mark.parametrize("prior", ["mvn", "mixture"])
 @pytest.mark.parametrize("samples", [1, 3])
 def test_elbo_of_an_image_does_not_depend_on_the_images_behind_it(program, prior, samples):
     _, pixels, built = program("training.jit=false", f"prior={prior}", "estimator=monte_carlo")
-    images, levels = pixels.fixed["test"]  # 360 rows: no whole blocks of 100
-    whole = built.elbo(images, levels, samples, 0)["elbo"]
+    images, levels = pixels.fixed["test"].pixels, pixels.fixed["test"].levels  # 360 rows: no whole blocks of 100
+    whole = built.elbo(Images(images, levels), samples, 0)["elbo"]
     assert whole.shape == (360,)
     for count in (1, 100, 250):
-        np.testing.assert_allclose(built.elbo(images[:count], levels, samples, 0)["elbo"], whole[:count], rtol=1e-6)
+        np.testing.assert_allclose(
+            built.elbo(Images(images[:count], levels), samples, 0)["elbo"], whole[:count], rtol=1e-6
+        )
 
 
 def test_elbo_is_traced_once_for_splits_of_any_length(program, monkeypatch):
     _, pixels, built = program("training.jit=false")
     traced, encode = [], built.model.features
     monkeypatch.setattr(built.model, "features", lambda x: traced.append(x.shape) or encode(x))
-    for name, (images, levels) in pixels.fixed.items():
-        assert built.elbo(images, levels, 1, 0)["elbo"].shape == (len(images),), name
+    for name, images in pixels.fixed.items():
+        assert built.elbo(images, 1, 0)["elbo"].shape == (len(images),), name
     assert traced == [(100, 8, 8, 1)]
 
 
@@ -71,15 +73,18 @@ def test_images_beyond_a_call_are_evaluated_alike(program, monkeypatch):
     found = []
     for blocks in (1, 3, 10):
         monkeypatch.setattr("vae_lab.evaluation.elbo.BLOCKS_A_CALL", blocks)
-        found.append(built.elbo(*pixels.fixed["test"], 2, 0)["elbo"])
+        found.append(built.elbo(pixels.fixed["test"], 2, 0)["elbo"])
     np.testing.assert_allclose(found[1:], [found[0]] * 2, rtol=1e-6)
 
 
 def test_blocks_of_the_same_images_get_different_noise(program):
     _, pixels, built = program("training.jit=false")
-    images, levels = pixels.fixed["test"]
+    images, levels = pixels.fixed["test"].pixels, pixels.fixed["test"].levels
     twice = np.concatenate([images[:100]] * 2)
-    for found in (built.elbo(twice, levels, 1, 0)["distortion"], built.log_likelihood(twice, levels, 5, 0)):
+    for found in (
+        built.elbo(Images(twice, levels), 1, 0)["distortion"],
+        built.log_likelihood(Images(twice, levels), 5, 0),
+    ):
         assert np.all(found[:100] != found[100:])
         assert found[:100].mean() == pytest.approx(found[100:].mean(), rel=0.02)
 
@@ -87,14 +92,14 @@ def test_blocks_of_the_same_images_get_different_noise(program):
 def test_every_model_gets_the_same_noise(program):
     """Of two models that differ in their prior alone the distortion is the same, image by image."""
     standard, mixture = program()[2], program("prior=mixture", "estimator=monte_carlo")
-    images, levels = mixture[1].fixed["test"]
-    found = [built.elbo(images, levels, 3, 0)["distortion"] for built in (standard, mixture[2])]
+    images, levels = mixture[1].fixed["test"].pixels, mixture[1].fixed["test"].levels
+    found = [built.elbo(Images(images, levels), 3, 0)["distortion"] for built in (standard, mixture[2])]
     np.testing.assert_array_equal(*found)
 
 
 def test_evaluation_seed_changes_the_noise(program):
     _, pixels, built = program("training.jit=false")
-    one, other = (built.elbo(*pixels.fixed["test"], 1, seed)["distortion"] for seed in (0, 1))
+    one, other = (built.elbo(pixels.fixed["test"], 1, seed)["distortion"] for seed in (0, 1))
     assert not np.array_equal(one, other)
     assert one.mean() == pytest.approx(other.mean(), rel=0.02)
 
@@ -102,9 +107,9 @@ def test_evaluation_seed_changes_the_noise(program):
 def test_log_likelihood_meets_the_exact_one(program, figure):
     """Importance sampling with K=2000 in two dimensions: the mean over 360 images within 0.05 nats."""
     _, pixels, built = program(*EXACT)
-    images, levels = pixels.fixed["test"]
+    images, levels = pixels.fixed["test"].pixels, pixels.fixed["test"].levels
     exact = linear_log_likelihood(built.model, images, levels)
-    estimate = built.log_likelihood(images, levels, 2000, 0)
+    estimate = built.log_likelihood(Images(images, levels), 2000, 0)
     figure(
         "Importance-sampled minus exact log p(x), linear model, K = 2000, nats", np.mean(estimate - exact), "0 ± .05"
     )
@@ -113,9 +118,9 @@ def test_log_likelihood_meets_the_exact_one(program, figure):
 
 def test_bounds_rise_with_the_number_of_samples_up_to_the_log_likelihood(program):
     _, pixels, built = program(*EXACT)
-    images, levels = pixels.fixed["test"]
-    bounds = [built.elbo(images, levels, 1, 0)["elbo"]]
-    bounds += [built.log_likelihood(images, levels, samples, 0) for samples in (5, 50, 1000)]
+    images, levels = pixels.fixed["test"].pixels, pixels.fixed["test"].levels
+    bounds = [built.elbo(Images(images, levels), 1, 0)["elbo"]]
+    bounds += [built.log_likelihood(Images(images, levels), samples, 0) for samples in (5, 50, 1000)]
     bounds.append(linear_log_likelihood(built.model, images, levels))
     for lower, upper in itertools.pairwise(bounds):
         difference = upper - lower
@@ -125,8 +130,8 @@ def test_bounds_rise_with_the_number_of_samples_up_to_the_log_likelihood(program
 def test_one_sample_log_likelihood_is_the_sampled_elbo(program):
     """K = 1 with its own noise: equal in expectation, within four standard errors of the paired difference."""
     _, pixels, built = program("training.jit=false")
-    images, levels = pixels.fixed["test"]
-    difference = built.log_likelihood(images, levels, 1, 0) - built.elbo(images, levels, 1, 0)["elbo"]
+    images, levels = pixels.fixed["test"].pixels, pixels.fixed["test"].levels
+    difference = built.log_likelihood(Images(images, levels), 1, 0) - built.elbo(Images(images, levels), 1, 0)["elbo"]
     assert abs(difference.mean()) < 4 * difference.std() / math.sqrt(len(difference))
 
 
@@ -135,7 +140,7 @@ def test_log_likelihood_does_not_depend_on_how_samples_are_blocked(program):
     from vae_lab.evaluation.blocks import posterior_samples
 
     _, pixels, built = program("training.jit=false")
-    images, levels = pixels.fixed["test"][0][:100], 2
+    images, levels = pixels.fixed["test"].pixels[:100], 2
     x = intensities(images, levels)
     features = built.model.encoder(x)
     q = built.model.posterior.distribution(features)
@@ -146,7 +151,7 @@ def test_log_likelihood_does_not_depend_on_how_samples_are_blocked(program):
     assert len(np.unique(z.numpy()[:, 0], axis=0)) == 60
     log_weights = built.model.decode(z).log_prob(x) + built.model.latent_prior().log_prob(z) - q.log_prob(z)
     by_hand = np.logaddexp.reduce(log_weights.numpy().astype(float), axis=0) - math.log(60)
-    np.testing.assert_allclose(built.log_likelihood(images, levels, 60, 0), by_hand, rtol=1e-6)
+    np.testing.assert_allclose(built.log_likelihood(Images(images, levels), 60, 0), by_hand, rtol=1e-6)
 
 
 def test_the_likelihood_is_compiled_where_there_is_enough_to_evaluate(program):
@@ -165,10 +170,10 @@ def test_xla_evaluates_to_the_same_numbers(program):
     """The noise is drawn outside XLA, so only rounding differs."""
     _, pixels, built = program("training.jit=false")
     images = pixels.fixed["test"]
-    plain, compiled = (ElboEvaluator(built.model, True, jit)(*images, 1, 0) for jit in (False, True))
+    plain, compiled = (ElboEvaluator(built.model, True, jit)(images, 1, 0) for jit in (False, True))
     for name, expected in plain.items():
         np.testing.assert_allclose(compiled[name], expected, rtol=2e-5, err_msg=name)
-    plain, compiled = (LogLikelihoodEvaluator(built.model, jit)(*images, 60, 0) for jit in (False, True))
+    plain, compiled = (LogLikelihoodEvaluator(built.model, jit)(images, 60, 0) for jit in (False, True))
     np.testing.assert_allclose(compiled, plain, rtol=2e-5)
 
 
@@ -215,7 +220,7 @@ def test_fixed_mnist_starts_at_the_product_of_bernoullis(program, data_dir, figu
         "decoder.output_initializer=zeros",
         "training.jit=false",
     )
-    distortion = built.elbo(*pixels.fixed["test"], 1, 0)["distortion"]
+    distortion = built.elbo(pixels.fixed["test"], 1, 0)["distortion"]
     figure("Test distortion of the product of Bernoullis on fixed MNIST, nats", distortion.mean(), "205.952 ± .01")
     assert len(distortion) == 10_000
     assert distortion.mean() == pytest.approx(205.952, abs=0.01)
@@ -224,11 +229,11 @@ def test_fixed_mnist_starts_at_the_product_of_bernoullis(program, data_dir, figu
 def test_bits_per_dim_of_a_density_and_of_levels_compare(program):
     """A density that is flat over [0, 1] says as much as a uniform choice among the levels: log2(17) bits a pixel."""
     cfg, pixels, _ = program("likelihood=normal", "binarization=dequantized", "training.jit=false")
-    images, levels = pixels.fixed["test"]
+    images, levels = pixels.fixed["test"].pixels, pixels.fixed["test"].levels
     assert (levels, images.dtype) == (None, np.float32)
     assert 0 <= images.min() < images.max() < 1
     flat_log_likelihood_per_dim = 0.0
-    assert -flat_log_likelihood_per_dim / math.log(2) + bits_offset(cfg) == pytest.approx(math.log2(17))
+    assert -flat_log_likelihood_per_dim / math.log(2) + cfg.bits_offset == pytest.approx(math.log2(17))
     np.testing.assert_array_equal(np.floor(images * 17), digits.load(None, 237).test.pixels)
     standard_error = 1 / 17 / math.sqrt(12 * images.size)
     expected = (digits.load(None, 237).test.pixels.mean() + 0.5) / 17
@@ -244,8 +249,8 @@ def test_bounds_are_ordered_for_a_trained_model_of_each_prior(program, prior, fi
     for _ in built.trainer.train(tf.constant(pixels.train.pixels), 0, 10):
         pass
     images = pixels.fixed["test"]
-    bounds = [built.elbo(*images, 1, 0)["elbo"]]
-    bounds += [built.log_likelihood(*images, samples, 0) for samples in (5, 50)]
+    bounds = [built.elbo(images, 1, 0)["elbo"]]
+    bounds += [built.log_likelihood(images, samples, 0) for samples in (5, 50)]
     gaps = [upper - lower for lower, upper in itertools.pairwise(bounds)]
     for gap in gaps:
         assert gap.mean() > -3 * gap.std() / math.sqrt(len(gap))

@@ -12,7 +12,7 @@ LINEAR = ("encoder=linear", "decoder=linear", "likelihood=normal", "binarization
 
 
 def some_images(pixels, count):
-    images, levels = pixels.fixed["test"]
+    images, levels = pixels.fixed["test"].pixels, pixels.fixed["test"].levels
     return intensities(images[:count], levels)
 
 

@@ -353,15 +353,15 @@ def test_gaussian_toy_trains_and_is_drawn(program):
     cfg, pixels, built = program("data=gaussian_toy", "likelihood=normal", "training.jit=false")
     assert cfg.options["binarization"]["name"] == "none"
     assert pixels.train.pixels.dtype == np.float32
-    before = built.elbo(*pixels.fixed["test"], 1, 0)["elbo"].mean()
+    before = built.elbo(pixels.fixed["test"], 1, 0)["elbo"].mean()
     results = list(built.trainer.train(pixels.train.pixels, 0, 1))
-    after = built.elbo(*pixels.fixed["test"], 1, 0)["elbo"].mean()
+    after = built.elbo(pixels.fixed["test"], 1, 0)["elbo"].mean()
     assert results[-1].complete
     assert after > before
     # Ten unit-variance Gaussians score at most -5 log(2 pi) nats.
     assert after < -5 * np.log(2 * np.pi)
     views = views_of(built.model, pixels.train.pixels.shape[1:])
-    for picture in epoch_frames(views, *pixels.fixed["test"], seed=0).values():
+    for picture in epoch_frames(views, pixels.fixed["test"], seed=0).values():
         assert picture.dtype == np.uint8
         assert picture.shape[2] == 3
 

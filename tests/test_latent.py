@@ -8,6 +8,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 from scipy import stats
 
+from vae_lab.data.images import Images
 from vae_lab.evaluation import aggregate
 from vae_lab.evaluation.aggregate import AggregateEvaluator, spread_rows
 from vae_lab.evaluation.latent import active_units, marginal_kl, marginals
@@ -69,14 +70,16 @@ def test_a_flow_has_no_known_marginals(program):
 
 def test_marginal_kl_is_the_hand_formula_and_sums_to_the_rate(program):
     _, pixels, built = program("training.jit=false")
-    images, levels = pixels.fixed["test"]
-    found = AggregateEvaluator(built.model, images.shape[1:])(images, levels, 0, False)
+    images, levels = pixels.fixed["test"].pixels, pixels.fixed["test"].levels
+    found = AggregateEvaluator(built.model, images.shape[1:])(Images(images, levels), 0, False)
     assert set(found) == {"marginal_kl"}
     q = built.model.encode(images.astype(np.float32))
     loc, scale = q.mean().numpy().astype(float), q.stddev().numpy().astype(float)
     by_hand = 0.5 * (loc**2 + scale**2 - 1 - 2 * np.log(scale)).mean(axis=0)
     np.testing.assert_allclose(found["marginal_kl"], by_hand, rtol=1e-5)
-    assert found["marginal_kl"].sum() == pytest.approx(built.elbo(images, levels, 1, 0)["rate"].mean(), rel=1e-6)
+    assert found["marginal_kl"].sum() == pytest.approx(
+        built.elbo(Images(images, levels), 1, 0)["rate"].mean(), rel=1e-6
+    )
 
 
 def test_sampled_marginal_kl_meets_the_closed_form():
@@ -93,14 +96,14 @@ def test_sampled_marginal_kl_meets_the_closed_form():
 def test_equal_posteriors_carry_nothing_and_distant_ones_the_image(program):
     """The bounds of I(n; z): 0, and log N."""
     _, pixels, built = program(*LINEAR)
-    images, levels = pixels.fixed["test"]
+    images, levels = pixels.fixed["test"].pixels, pixels.fixed["test"].levels
     evaluator = AggregateEvaluator(built.model, images.shape[1:])
     set_encoder(built.model, (np.zeros((64, 3)), [1.0, 2.0, -1.0]), 0.5)
-    np.testing.assert_allclose(evaluator(images, levels, 0, True)["mutual_information"], 0.0, atol=1e-5)
+    np.testing.assert_allclose(evaluator(Images(images, levels), 0, True)["mutual_information"], 0.0, atol=1e-5)
     kernel = np.random.default_rng(0).normal(size=(64, 3)) * 50
     set_encoder(built.model, (kernel, np.zeros(3)), 0.5)
     distinct = np.unique(images, axis=0)
-    information = evaluator(distinct, levels, 0, True)["mutual_information"]
+    information = evaluator(Images(distinct, levels), 0, True)["mutual_information"]
     np.testing.assert_allclose(information, np.log(len(distinct)), atol=1e-3)
 
 
@@ -112,7 +115,7 @@ def test_mutual_information_of_two_images_meets_quadrature(program, figure):
     set_encoder(built.model, (kernel, [-1.0]), 0.8)
     images = np.zeros((2000, 8, 8, 1), np.uint8)
     images[::2, 0, 0] = 1
-    information = AggregateEvaluator(built.model, images.shape[1:])(images, 2, 0, True)["mutual_information"]
+    information = AggregateEvaluator(built.model, images.shape[1:])(Images(images, 2), 0, True)["mutual_information"]
     z = np.linspace(-9, 9, 20_001)
     density = 0.5 * (stats.norm.pdf(z, -1, 0.8) + stats.norm.pdf(z, 1, 0.8))
     exact = np.trapezoid(-density * np.log(density), z) - stats.norm(0, 0.8).entropy()
@@ -127,35 +130,35 @@ def test_mutual_information_of_two_images_meets_quadrature(program, figure):
 
 def test_mutual_information_does_not_depend_on_how_the_pairs_are_cut(program, monkeypatch):
     _, pixels, built = program("posterior=mvn_tril", "training.jit=false")
-    images, levels = pixels.fixed["test"]
-    whole = AggregateEvaluator(built.model, images.shape[1:])(images, levels, 0, True)["mutual_information"]
+    images, levels = pixels.fixed["test"].pixels, pixels.fixed["test"].levels
+    whole = AggregateEvaluator(built.model, images.shape[1:])(Images(images, levels), 0, True)["mutual_information"]
     monkeypatch.setattr(aggregate, "PAIRS", 7 * len(images))
-    cut = AggregateEvaluator(built.model, images.shape[1:])(images, levels, 0, True)["mutual_information"]
+    cut = AggregateEvaluator(built.model, images.shape[1:])(Images(images, levels), 0, True)["mutual_information"]
     np.testing.assert_allclose(cut, whole, rtol=0, atol=1e-5)
 
 
 def test_information_and_aggregate_kl_are_the_rate_of_their_images(program):
     cfg, pixels, built = program("training.jit=false", "evaluation.latent_images=100")
-    images, levels = pixels.fixed["test"]
-    rate = built.elbo(images, levels, 1, 0)["rate"]
-    metrics, _ = latent_metrics(built, "test", images, levels, cfg.evaluation, rate, True)
+    images, levels = pixels.fixed["test"].pixels, pixels.fixed["test"].levels
+    rate = built.elbo(Images(images, levels), 1, 0)["rate"]
+    metrics, _ = latent_metrics(built, "test", Images(images, levels), cfg.evaluation, rate, True)
     rows = spread_rows(360, 100)
     assert len(set(rows)) == 100
     assert (rows[0], rows[-1]) == (0, 359)
     assert metrics["test/index_code_mi"] + metrics["test/aggregate_kl"] == pytest.approx(rate[rows].mean())
     none = replace(cfg.evaluation, latent_images=0)
-    assert latent_metrics(built, "test", images, levels, none, rate, True) == ({}, {})
+    assert latent_metrics(built, "test", Images(images, levels), none, rate, True) == ({}, {})
 
 
 def test_a_posterior_without_a_fast_density_has_no_mutual_information(program):
     cfg, pixels, built = program("posterior=iaf", "posterior.hidden=[8]", "estimator=monte_carlo", "training.jit=false")
-    found = latent_metrics(built, "test", *pixels.fixed["test"], cfg.evaluation, np.zeros(360), False)
+    found = latent_metrics(built, "test", pixels.fixed["test"], cfg.evaluation, np.zeros(360), False)
     assert found == ({}, {})
 
 
 def test_spatial_latents_are_counted_one_by_one(program):
     _, pixels, built = program(*SPATIAL, "prior=mixture", "estimator=monte_carlo")
-    images, levels = pixels.fixed["test"]
-    found = AggregateEvaluator(built.model, images.shape[1:])(images[:50], levels, 0, True)
+    images, levels = pixels.fixed["test"].pixels, pixels.fixed["test"].levels
+    found = AggregateEvaluator(built.model, images.shape[1:])(Images(images[:50], levels), 0, True)
     assert found["marginal_kl"].shape == (4 * 4 * 3,)
     assert (found["mutual_information"] < np.log(50) + 1e-4).all()

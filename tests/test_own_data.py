@@ -24,6 +24,7 @@ from vae_lab.config.overrides import with_home
 from vae_lab.config.settings import settings_of
 from vae_lab.data import memory, own
 from vae_lab.data.dataset import facts_of, identity, load
+from vae_lab.data.images import Images
 from vae_lab.errors import UsageError
 from vae_lab.study.identity import identity_of
 
@@ -645,8 +646,8 @@ def test_values_in_the_unit_interval_can_be_drawn_from_and_scored_as_densities(u
     given = ("data=npz", f"data.path={unit_file}", "data.levels=unit", "training.batch_size=5")
     drawn = compose(*given, "binarization=static")
     assert pixel_kind(drawn) == "binary"
-    pixels, levels = parts.make(drawn.binarization).fix(load(drawn.data).test.pixels, None, "test")
-    assert (set(np.unique(pixels)), levels) == ({0, 1}, 2)
+    images = parts.make(drawn.binarization).fix(Images(load(drawn.data).test.pixels, None), "test")
+    assert (set(np.unique(images.pixels)), images.levels) == ({0, 1}, 2)
     dense = compose(*given, "binarization=none", "likelihood=continuous_bernoulli")
     assert pixel_kind(dense) == "continuous"
     assert bits_offset(dense) is None

@@ -17,7 +17,8 @@ from vae_lab.binarization import intensities
 from vae_lab.config import compose, parts
 from vae_lab.config.settings import settings_of
 from vae_lab.data import digits
-from vae_lab.evaluation.pictures import CHEAP, PICTURES, final, named
+from vae_lab.data.images import Images
+from vae_lab.evaluation.pictures import CHEAP, PICTURES, gallery, named
 from vae_lab.evaluation.pictures.animation import training
 from vae_lab.evaluation.pictures.class_means import class_means
 from vae_lab.evaluation.pictures.frames import epoch_frames, fixed_rows, prior_frame
@@ -56,7 +57,9 @@ def subject_of(*overrides, pixels=None):
     test = digits.load(None, 237).test
     images = (test.pixels > 8).astype(np.uint8) if pixels is None else pixels
     views = Views(parts.make_model(settings_of(cfg), images.shape[1:], 2), images.shape[1:])
-    return Subject(views, "digits", "test", 3, images, 2, test.labels if pixels is None else None, 0, (), CURVES)
+    return Subject(
+        views, "digits", "test", 3, Images(images, 2), test.labels if pixels is None else None, 0, (), CURVES
+    )
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +102,7 @@ def decoded(subject, z):
 
 
 def posterior_mean(subject, rows):
-    return subject.views.model.encode(intensities(subject.pixels[rows], 2)).mean().numpy()
+    return subject.views.model.encode(intensities(subject.images.pixels[rows], 2)).mean().numpy()
 
 
 def test_sheet_puts_every_image_in_its_cell():
@@ -124,7 +127,7 @@ def test_colours_stay_and_other_channels_are_averaged():
 def test_vectors_are_bars_from_zero():
     """Of 4 numbers between -1 and 1 in 56 rows: zero is row 28, and a bar reaches to its number's row."""
     vectors = np.array([[1.0, -1.0, 0.0, 0.5]]).reshape(1, 1, 4, 1)
-    assert limits_of(vectors, 2) == (-1.0, 1.0)
+    assert limits_of(Images(vectors, None)) == (-1.0, 1.0)
     (cell,) = cells(vectors, (-1.0, 1.0))
     (height, width), (above, beside) = VECTOR_CELL, VECTOR_MARGIN
     assert cell.shape == (height + 2 * above, width + 2 * beside, 3)
@@ -133,8 +136,8 @@ def test_vectors_are_bars_from_zero():
     spans = [np.flatnonzero(is_bar[:, width // 4 * bar + width // 8])[[0, -1]].tolist() for bar in range(4)]
     assert spans == [[0, 28], [28, 55], [28, 28], [14, 28]]
     assert (cell[28, 0] == BASELINE).all()
-    assert limits_of(np.zeros((5, 8, 8, 1), np.uint8), 17) == (0.0, 1.0)
-    assert limits_of(np.array([-2.0, 0.5, 0.0, 3.0]).reshape(1, 2, 2, 1), 2) == (-2.0, 3.0)
+    assert limits_of(Images(np.zeros((5, 8, 8, 1), np.uint8), 17)) == (0.0, 1.0)
+    assert limits_of(Images(np.array([-2.0, 0.5, 0.0, 3.0]).reshape(1, 2, 2, 1), None)) == (-2.0, 3.0)
 
 
 def test_title_and_labels_leave_the_sheet_as_it_is():
@@ -213,9 +216,9 @@ def test_title_is_drawn_above_the_picture(subject, function, title):
 
 
 def test_frames_are_the_same_again_and_show_the_images(subject):
-    frames = epoch_frames(subject.views, subject.pixels, 2, 0)
+    frames = epoch_frames(subject.views, subject.images, 0)
     assert set(frames) == {"reconstructions", "prior_samples"}
-    first = intensities(subject.pixels[fixed_rows(subject.pixels, 2 * COLUMNS)], 2).numpy()[:COLUMNS]
+    first = intensities(subject.images.pixels[fixed_rows(len(subject.images), 2 * COLUMNS)], 2).numpy()[:COLUMNS]
     np.testing.assert_array_equal(frames["reconstructions"][:58], sheet([cells(first)]))
     again = prior_frame(subject.views, (0.0, 1.0), 0)
     np.testing.assert_array_equal(frames["prior_samples"], again)
@@ -224,8 +227,8 @@ def test_frames_are_the_same_again_and_show_the_images(subject):
 
 def test_reconstructions_are_the_images_and_the_means_at_the_posterior_mean(subject, bare):
     grid = bare(reconstructions, subject, COLUMNS)
-    rows = fixed_rows(subject.pixels, COLUMNS)
-    assert_shows(grid[0], subject.pixels[rows])
+    rows = fixed_rows(len(subject.images), COLUMNS)
+    assert_shows(grid[0], subject.images.pixels[rows])
     assert_shows(grid[1], decoded(subject, posterior_mean(subject, rows)))
     assert len(grid) == 5
     assert not np.array_equal(grid[2], grid[3])
@@ -282,13 +285,13 @@ def test_class_means_are_decoded_at_the_mean_latent_of_the_class(subject, bare):
         of_class = subject.labels == label
         z = posterior_mean(subject, of_class).mean(axis=0, keepdims=True)
         assert_shows(grid[1, label : label + 1], decoded(subject, z))
-        assert_shows(grid[0, label : label + 1], subject.pixels[of_class].mean(axis=0, keepdims=True))
+        assert_shows(grid[0, label : label + 1], subject.images.pixels[of_class].mean(axis=0, keepdims=True))
     assert class_means(replace(subject, labels=None)) is None
 
 
 def test_traversals_move_one_latent_over_the_aggregate_posterior(subject, bare):
     chosen, z = traversal_latents(subject)
-    q = subject.views.model.encode(intensities(subject.pixels, 2))
+    q = subject.views.model.encode(intensities(subject.images.pixels, 2))
     loc, scale = q.mean().numpy(), q.stddev().numpy()
     assert list(chosen) == list(np.argsort(-loc.var(axis=0)))
     spread = np.sqrt(loc.var(axis=0) + (scale**2).mean(axis=0))
@@ -311,13 +314,13 @@ def test_latent_grid_is_at_the_quantiles_of_the_prior(subject, bare):
 
 def test_interpolations_begin_and_end_at_their_images(subject, bare):
     grid = bare(interpolations, subject, 11)
-    first, last = np.split(fixed_rows(subject.pixels, 16), 2)
+    first, last = np.split(fixed_rows(len(subject.images), 16), 2)
     starts, ends = posterior_mean(subject, first), posterior_mean(subject, last)
-    assert_shows(grid[:, 0], subject.pixels[first])
+    assert_shows(grid[:, 0], subject.images.pixels[first])
     assert_shows(grid[:, 1], decoded(subject, starts))
     assert_shows(grid[:, 5], decoded(subject, 0.5 * (starts + ends)))
     assert_shows(grid[:, -2], decoded(subject, ends))
-    assert_shows(grid[:, -1], subject.pixels[last])
+    assert_shows(grid[:, -1], subject.images.pixels[last])
 
 
 def test_film_holds_the_frames_of_training(subject):
@@ -349,7 +352,7 @@ def test_density_is_of_the_prior_and_of_the_encoded_images(subject):
     assert names == (0, 1)
     assert np.abs(prior.mean(axis=0)).max() < 0.05
     assert np.abs(prior.std(axis=0) - 1).max() < 0.05
-    q = subject.views.model.encode(intensities(subject.pixels, 2))
+    q = subject.views.model.encode(intensities(subject.images.pixels, 2))
     np.testing.assert_allclose(aggregate.mean(axis=0), q.mean().numpy().mean(axis=0), atol=0.1)
     assert [axes.get_title() for axes in latent_density(subject).axes[:2]] == ["prior p(z)", "aggregate posterior q(z)"]
 
@@ -452,4 +455,4 @@ def test_pictures_are_those_that_are_wanted(subject):
         "loss_curves.png",
         "traversals.png",
     ]
-    assert final.file_of("page", "<html>") == ("page.html", b"<html>")
+    assert gallery.file_of("page", "<html>") == ("page.html", b"<html>")

@@ -9,7 +9,7 @@ from vae_lab.config import compose, parts
 from vae_lab.config.settings import settings_of
 from vae_lab.data import idx
 from vae_lab.data.dataset import Dataset, Split
-from vae_lab.data.images import run_images
+from vae_lab.data.images import Images, run_images
 from vae_lab.evaluation.elbo import ElboEvaluator
 from vae_lab.run.program import new_program
 
@@ -148,6 +148,6 @@ def test_a_trained_linear_vae_ends_at_the_maximum_and_never_above(estimator, dat
     built = new_program(settings, run_images(dataset, parts.make(settings.options["binarization"])))
     for _ in built.trainer.train(tf.constant(images), 0, 12_000):
         pass
-    elbo = built.elbo(images, 256, 50, 0)["elbo"].mean()
+    elbo = built.elbo(Images(images, 256), 50, 0)["elbo"].mean()
     figure(f"Linear VAE on MNIST, {estimator}, mean train ELBO", elbo, f"331.1 to {maximum:.2f} (pPCA's maximum)")
     assert 331.1 <= elbo <= 331.63

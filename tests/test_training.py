@@ -174,7 +174,7 @@ def one_step(program, *overrides):
     """Change of the weights by one step of plain gradient descent with rate 1."""
     _, pixels, built = program("optimizer=sgd", "optimizer.learning_rate=1", "training.jit=false", *overrides)
     before = [weight.numpy().astype(float) for weight in built.model.trainable_variables]
-    x = tf.cast(pixels.fixed["test"][0][:50], tf.float32)
+    x = tf.cast(pixels.fixed["test"].pixels[:50], tf.float32)
     built.trainer.step(x, tf.constant([0, 1]), tf.constant(0.0))
     return [weight.numpy() - old for weight, old in zip(built.model.trainable_variables, before, strict=True)]
 
@@ -296,7 +296,7 @@ def test_mixed_precision_computes_networks_alone_in_bfloat16(program):
     _, pixels, mixed = program("training.jit=false", "training.precision=mixed_bfloat16")
     (_, one), (_, other) = trained(exact, pixels), trained(mixed, pixels)
     assert not same(one, other)
-    aggregate = AggregateEvaluator(mixed.model, (8, 8, 1))(*pixels.fixed["test"], 0, mutual_information=True)
+    aggregate = AggregateEvaluator(mixed.model, (8, 8, 1))(pixels.fixed["test"], 0, mutual_information=True)
     assert np.isfinite(aggregate["mutual_information"]).all()
-    elbos = [built.elbo(*pixels.fixed["test"], 1, 0)["elbo"].mean() for built in (exact, mixed)]
+    elbos = [built.elbo(pixels.fixed["test"], 1, 0)["elbo"].mean() for built in (exact, mixed)]
     assert abs(elbos[0] - elbos[1]) < 0.01 * abs(elbos[0])

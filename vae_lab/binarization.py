@@ -6,6 +6,7 @@ values, which the model sees as they are.
 
 import tensorflow as tf
 
+from vae_lab.data.images import Images
 from vae_lab.randomness import seed_for, uniform_below, uniform_like
 
 # Pixels that are drawn once are the same in every run, whatever the run's seed.
@@ -18,9 +19,10 @@ def intensities(pixels, levels):
     return pixels if levels is None else pixels / (levels - 1)
 
 
-def draw_once(pixels, levels, split):
-    """uint8 pixels [N,H,W,C] of the split of that name -> one Bernoulli draw of each, uint8 zeros and ones."""
-    drawn = uniform_below(intensities(tf.constant(pixels), levels), seed_for(FIXED_SEED, f"binarize {split}"))
+def draw_once(images, split):
+    """The images of the split of that name -> one Bernoulli draw of each pixel, uint8 zeros and ones."""
+    intensity = intensities(tf.constant(images.pixels), images.levels)
+    drawn = uniform_below(intensity, seed_for(FIXED_SEED, f"binarize {split}"))
     return tf.cast(drawn, tf.uint8).numpy()
 
 
@@ -30,9 +32,9 @@ class NoBinarization:
     # Whether training keeps the original pixels and draws from them at each visit.
     redraws = False
 
-    def fix(self, pixels, levels, split):
-        """pixels [N,H,W,C], their levels, "train", "val" or "test" -> fixed pixels, and how many levels those have."""
-        return pixels, levels
+    def fix(self, images, split):
+        """Images, and "train", "val" or "test" -> the images that are scored."""
+        return images
 
     def visit(self, pixels, levels, seed):
         """Pixels of a training batch, their levels, a stateless seed -> float32 in [0, 1], in the compiled program."""
@@ -42,15 +44,16 @@ class NoBinarization:
 class Threshold(NoBinarization):
     """1 where the intensity is above 0.5."""
 
-    def fix(self, pixels, levels, split):
-        return (pixels > (0.5 if levels is None else (levels - 1) / 2)).astype("uint8"), 2
+    def fix(self, images, split):
+        middle = 0.5 if images.levels is None else (images.levels - 1) / 2
+        return Images((images.pixels > middle).astype("uint8"), 2)
 
 
 class Static(NoBinarization):
     """One Bernoulli draw of each pixel, made once."""
 
-    def fix(self, pixels, levels, split):
-        return draw_once(pixels, levels, split), 2
+    def fix(self, images, split):
+        return Images(draw_once(images, split), 2)
 
 
 class Dynamic(Static):
@@ -71,9 +74,9 @@ class Dequantized(NoBinarization):
 
     redraws = True
 
-    def fix(self, pixels, levels, split):
-        noise = tf.random.stateless_uniform(pixels.shape, seed_for(FIXED_SEED, f"dequantize {split}"))
-        return ((tf.cast(pixels, tf.float32) + noise) / levels).numpy(), None
+    def fix(self, images, split):
+        noise = tf.random.stateless_uniform(images.pixels.shape, seed_for(FIXED_SEED, f"dequantize {split}"))
+        return Images(((tf.cast(images.pixels, tf.float32) + noise) / images.levels).numpy(), None)
 
     def visit(self, pixels, levels, seed):
         pixels = tf.cast(pixels, tf.float32)

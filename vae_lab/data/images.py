@@ -4,18 +4,31 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from vae_lab.data.dataset import Dataset
 
 
-class Images(NamedTuple):
+@dataclass(frozen=True)
+class Images:
     """Images with what their numbers mean."""
 
     pixels: np.ndarray  # [N,H,W,C]
     levels: int | None  # integers 0 .. levels - 1; None: real values, which are intensities already
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """[H, W, C]."""
+        return self.pixels.shape[1:]
+
+    def rows(self, chosen: Any) -> "Images":
+        """Some of the images: a slice, or an array of indices."""
+        return Images(self.pixels[chosen], self.levels)
 
     def digest(self) -> str:
         """Equal for equal images."""
@@ -53,7 +66,7 @@ class RunImages:
     @property
     def shape(self) -> tuple[int, ...]:
         """[H, W, C]."""
-        return self.train.pixels.shape[1:]
+        return self.train.shape
 
     @property
     def levels(self) -> int | None:
@@ -62,8 +75,8 @@ class RunImages:
 
     def first(self, count: int = 5000) -> np.ndarray:
         """The first training images as intensities, before any drawing at visits."""
-        pixels, levels = self.fixed["train"]
-        return scaled(pixels[:count], levels)
+        images = self.fixed["train"]
+        return scaled(images.pixels[:count], images.levels)
 
     @cached_property
     def train_mean(self) -> np.ndarray:
@@ -82,7 +95,7 @@ def run_images(dataset: Dataset, binarization: Any) -> RunImages:
     """Applies a binarization to every split of a data set."""
     splits = dataset.splits()
     raw = {name: Images(split.pixels, dataset.levels) for name, split in splits.items()}
-    fixed = {name: Images(*binarization.fix(*images, name)) for name, images in raw.items()}
+    fixed = {name: binarization.fix(images, name) for name, images in raw.items()}
     return RunImages(
         name=dataset.name,
         sha256=dataset.sha256,

@@ -47,31 +47,31 @@ class AggregateEvaluator:
         q = self.model.posterior.distribution(features)
         return gaussian_mixture(tf.zeros(tf.shape(features)[0]), q).log_prob(z)
 
-    def features(self, pixels, levels):
-        """Pixels [N,H,W,C] of `levels` levels -> features [N,...]."""
+    def features(self, images):
+        """N images -> features [N,...]."""
         blocks = [
-            self._features(intensities(pixels[start : start + ENCODED], levels))
-            for start in range(0, len(pixels), ENCODED)
+            self._features(intensities(images.pixels[start : start + ENCODED], images.levels))
+            for start in range(0, len(images), ENCODED)
         ]
         return tf.concat(blocks, axis=0)
 
-    def __call__(self, pixels, levels, seed, mutual_information) -> dict[str, np.ndarray]:
+    def __call__(self, images, seed, mutual_information) -> dict[str, np.ndarray]:
         """Evaluates N images.
 
         Args:
-          pixels: [N,H,W,C], of `levels` levels.
+          images: N of them.
           seed: the evaluation's seed.
           mutual_information: whether to estimate it: N * N densities, which the posterior must give fast.
 
         Returns:
           "mutual_information" float64 [N], in nats, where wanted; and "marginal_kl" [latents] where it is known.
         """
-        features = self.features(pixels, levels)
+        features = self.features(images)
         z, log_q, kl = self._draw(features, seed_for(seed, "aggregate"))
         results = {}
         if mutual_information:
-            step = max(1, PAIRS // len(pixels))
-            parts = [self._log_mixture(z[start : start + step], features) for start in range(0, len(pixels), step)]
+            step = max(1, PAIRS // len(images))
+            parts = [self._log_mixture(z[start : start + step], features) for start in range(0, len(images), step)]
             results["mutual_information"] = log_q.numpy().astype(np.float64) - np.concatenate(parts)
         if kl is not None:
             results["marginal_kl"] = kl.numpy()

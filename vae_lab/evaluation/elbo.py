@@ -58,20 +58,21 @@ class ElboEvaluator:
         distortion = -tf.reduce_mean(self._conditional_log_prob(self.model.likelihood_parameters(z), x), axis=0)
         return rate, distortion, q.mean()
 
-    def __call__(self, pixels, levels, samples, seed) -> dict[str, np.ndarray]:
+    def __call__(self, images, samples, seed) -> dict[str, np.ndarray]:
         """Evaluates every image.
 
         Args:
-          pixels: [N,H,W,C], of `levels` levels.
+          images: N of them.
           samples: draws of z an image.
           seed: the evaluation's seed.
 
         Returns:
           float64 [N] by "elbo", "rate" and "distortion", in nats, and "posterior_mean" [N, latents].
         """
-        evaluate, results = self._traced(samples, pixels.shape[1:]), []
-        for first in range(0, blocks_in(len(pixels)), BLOCKS_A_CALL):
-            x = intensities(pixels[first * IMAGE_BLOCK : (first + BLOCKS_A_CALL) * IMAGE_BLOCK], levels)
+        evaluate, results = self._traced(samples, images.shape), []
+        for first in range(0, blocks_in(len(images)), BLOCKS_A_CALL):
+            rows = slice(first * IMAGE_BLOCK, (first + BLOCKS_A_CALL) * IMAGE_BLOCK)
+            x = intensities(images.pixels[rows], images.levels)
             found = evaluate(x, tf.constant(seed), tf.constant(first))
             results.append([part.numpy().reshape(-1, *part.shape[2:])[: len(x)] for part in found])
         rate, distortion, mean = (np.concatenate(parts).astype(np.float64) for parts in zip(*results, strict=True))

@@ -27,7 +27,7 @@ def final_metrics(
         new, by_image[split], by_latent[split] = evaluate_split(
             program,
             split,
-            *images.fixed[split],
+            images.fixed[split],
             settings=wanted,
             bits_offset=settings.bits_offset,
             fast_log_prob=settings.fast_log_prob,
@@ -35,12 +35,12 @@ def final_metrics(
         )
         metrics |= new
     if "val" in images.fixed and "val" not in by_image:
-        metrics |= elbo_metrics("val", program.elbo(*images.fixed["val"], wanted.samples, wanted.seed))
+        metrics |= elbo_metrics("val", program.elbo(images.fixed["val"], wanted.samples, wanted.seed))
     return metrics, by_image, by_latent
 
 
 def final_gradients(program: Any, images: RunImages, settings: Settings) -> dict[str, float]:
     """The noise of the estimator's gradient at the present weights, on the first batch of training images."""
-    pixels, levels = images.fixed["train"]
-    x, wanted = intensities(pixels[: settings.training.batch_size], levels), settings.evaluation
+    first, wanted = images.fixed["train"].rows(slice(settings.training.batch_size)), settings.evaluation
+    x = intensities(first.pixels, first.levels)
     return gradient_metrics(program.model, program.trainer.estimator, x, wanted.gradient_draws, wanted.seed)

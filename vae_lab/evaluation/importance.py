@@ -55,14 +55,15 @@ class LogLikelihoodEvaluator:
             total = tf.reduce_logsumexp(tf.concat([total[tf.newaxis], log_weights], axis=0), axis=0)
         return total - math.log(samples)
 
-    def __call__(self, pixels, levels, samples, seed) -> np.ndarray:
-        """Pixels [N,H,W,C] of `levels` levels, K = `samples`, evaluation seed -> float64 [N], in nats."""
+    def __call__(self, images, samples, seed) -> np.ndarray:
+        """N images, K = `samples`, evaluation seed -> float64 [N], in nats."""
 
         def block(number):
-            x = intensities(block_of(pixels[number * IMAGE_BLOCK : (number + 1) * IMAGE_BLOCK], 0), levels)
+            rows = slice(number * IMAGE_BLOCK, (number + 1) * IMAGE_BLOCK)
+            x = intensities(block_of(images.pixels[rows], 0), images.levels)
             return self._block(x, samples, tf.constant(seed), tf.constant(number)).numpy()
 
         # Two blocks at a time: noise is drawn on one core, and meanwhile the other block uses the rest.
         with ThreadPoolExecutor(BLOCKS_AT_ONCE) as pool:
-            blocks = list(pool.map(block, range(blocks_in(len(pixels)))))
-        return np.concatenate(blocks)[: len(pixels)]
+            blocks = list(pool.map(block, range(blocks_in(len(images)))))
+        return np.concatenate(blocks)[: len(images)]

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from vae_lab.data.images import Images
 from vae_lab.evaluation.aggregate import aggregate_evaluator, spread_rows
 from vae_lab.evaluation.latent import active_units
 
@@ -25,8 +26,7 @@ def elbo_metrics(split: str, values: dict[str, np.ndarray]) -> dict[str, float]:
 def latent_metrics(
     program: Any,
     split: str,
-    pixels: np.ndarray,
-    levels: int | None,
+    images: Images,
     settings: Any,
     rate: np.ndarray,
     fast_log_prob: bool,
@@ -39,9 +39,9 @@ def latent_metrics(
     """
     if not settings.latent_images:
         return {}, {}
-    rows = spread_rows(len(pixels), settings.latent_images)
-    evaluator = aggregate_evaluator(program.model, pixels.shape[1:])
-    results = evaluator(pixels[rows], levels, settings.seed, fast_log_prob)
+    rows = spread_rows(len(images), settings.latent_images)
+    evaluator = aggregate_evaluator(program.model, images.shape)
+    results = evaluator(images.rows(rows), settings.seed, fast_log_prob)
     metrics = {}
     if (information := results.pop("mutual_information", None)) is not None:
         metrics[f"{split}/index_code_mi"] = float(information.mean())
@@ -52,8 +52,7 @@ def latent_metrics(
 def evaluate_split(
     program: Any,
     split: str,
-    pixels: np.ndarray,
-    levels: int | None,
+    images: Images,
     settings: Any,
     bits_offset: float | None,
     fast_log_prob: bool,
@@ -64,7 +63,7 @@ def evaluate_split(
     Args:
       program: what holds the compiled evaluators.
       split: "train", "val" or "test", for the names.
-      pixels: [N,H,W,C], of `levels` levels.
+      images: the split's.
       settings: the configuration's `evaluation`.
       bits_offset: what to add to -log2 p(x) / D so that likelihoods compare; None where bits per dim have no meaning.
       fast_log_prob: whether the posterior gives its density at latents that it did not draw.
@@ -73,17 +72,17 @@ def evaluate_split(
     Returns:
       Metrics by name; values of each image, float64 [N], by quantity; and values of each latent, float64 [latents].
     """
-    values = program.elbo(pixels, levels, settings.samples, settings.seed)
+    values = program.elbo(images, settings.samples, settings.seed)
     posterior_mean = values.pop("posterior_mean").astype(np.float64)
     metrics = elbo_metrics(split, values) | mean_and_error(f"{split}/elbo", values["elbo"])
     metrics[f"{split}/active_units"] = active_units(posterior_mean)
-    more, latents = latent_metrics(program, split, pixels, levels, settings, values["rate"], fast_log_prob)
+    more, latents = latent_metrics(program, split, images, settings, values["rate"], fast_log_prob)
     metrics |= more
     latents["variance_of_mean"] = posterior_mean.var(axis=0)
     if log_likelihood:
-        values["log_likelihood"] = program.log_likelihood(pixels, levels, settings.importance_samples, settings.seed)
+        values["log_likelihood"] = program.log_likelihood(images, settings.importance_samples, settings.seed)
         metrics |= mean_and_error(f"{split}/log_likelihood", values["log_likelihood"])
         if bits_offset is not None:
-            nats_per_dim = -metrics[f"{split}/log_likelihood"] / math.prod(pixels.shape[1:])
+            nats_per_dim = -metrics[f"{split}/log_likelihood"] / math.prod(images.shape)
             metrics[f"{split}/bits_per_dim"] = nats_per_dim / math.log(2) + bits_offset
     return metrics, values, latents

@@ -23,7 +23,7 @@ def views(run: Run) -> Views:
 def log_frames(run: Run, epoch: int) -> None:
     """Logs the frames of an epoch, where frames are wanted."""
     if run.settings.evaluation.images_every:
-        frames = epoch_frames(views(run), *run.images.fixed["test"], seed=run.settings.evaluation.seed)
+        frames = epoch_frames(views(run), run.images.fixed["test"], seed=run.settings.evaluation.seed)
         for key, picture in frames.items():
             run.record.image(key, picture, epoch)
 
@@ -33,14 +33,12 @@ def log_pictures(run: Run, epoch: int) -> None:
     names = named(run.settings.evaluation.pictures)
     if not names:
         return
-    pixels, levels = run.images.fixed["test"]
     subject = Subject(
         views=views(run),
         data=run.images.name,
         split="test",
         epoch=epoch,
-        pixels=pixels,
-        levels=levels,
+        images=run.images.fixed["test"],
         labels=run.images.labels["test"],
         label_names=run.images.label_names,
         seed=run.settings.evaluation.seed,

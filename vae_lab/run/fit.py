@@ -157,7 +157,7 @@ def told(metrics: dict[str, float]) -> str:
 def validate(run: Run, state: Fit) -> None:
     """Adds an epoch's metrics on the validation images, and keeps the weights if they are the best."""
     wanted = run.settings.evaluation
-    values = run.program.elbo(*run.images.fixed["val"], wanted.samples, wanted.seed)
+    values = run.program.elbo(run.images.fixed["val"], wanted.samples, wanted.seed)
     state.latest |= elbo_metrics("val", values)
     if run.settings.training.select == "best" and state.latest["val/elbo"] > state.best_elbo:
         state.best_elbo, state.selected = state.latest["val/elbo"], state.epoch

@@ -21,10 +21,10 @@ def class_means(subject: Subject) -> np.ndarray | None:
     shown = classes[:MOST_CLASSES]
     mean, _ = subject.encoded
     latents = np.stack([mean[labels == label].mean(axis=0) for label in shown])
-    images = np.stack([subject.pixels[subject.rows[labels == label]].mean(axis=0) for label in shown])
+    images = np.stack([subject.images.pixels[subject.rows[labels == label]].mean(axis=0) for label in shown])
     what = "Class means" if len(classes) == len(shown) else f"Means of {len(shown)} of {len(classes)} classes"
     return titled(
-        sheet([cells(scaled(images, subject.levels), subject.limits), subject.decoded(latents)]),
+        sheet([cells(scaled(images, subject.images.levels), subject.limits), subject.decoded(latents)]),
         subject.title(what),
         rows=["mean of x", "x at mean z"],
         columns=[subject.class_name(label) for label in shown],

@@ -12,8 +12,8 @@ DRAWS = 3
 
 def reconstructions(subject: Subject) -> np.ndarray:
     """Fixed images above the decoder's means at the posterior's mean and at draws from the posterior."""
-    rows = fixed_rows(subject.pixels, COLUMNS)
+    rows = fixed_rows(len(subject.images), COLUMNS)
     seed = seed_for(subject.seed, "reconstructions")
-    mean, draws = subject.views.encode(subject.pixels[rows], subject.levels, seed)
-    picture = sheet([subject.images(rows), *(subject.decoded(z) for z in (mean, *draws[:DRAWS]))])
+    mean, draws = subject.views.encode(subject.images.rows(rows), seed)
+    picture = sheet([subject.shown(rows), *(subject.decoded(z) for z in (mean, *draws[:DRAWS]))])
     return titled(picture, subject.title("Reconstructions"), rows=["x", "mean of q", *["draw of q"] * DRAWS])

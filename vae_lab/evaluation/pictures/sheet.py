@@ -9,7 +9,7 @@ import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from vae_lab.data.images import scaled
+from vae_lab.data.images import Images, scaled
 
 COLUMNS = 10
 CELL = 56  # pixels of an image's longer side, at least: small ones are enlarged by a whole number
@@ -20,10 +20,10 @@ LONGEST_LABEL = 24  # letters above a column
 WHITE = 255
 
 
-def limits_of(pixels: np.ndarray, levels: int | None) -> tuple[float, float]:
+def limits_of(images: Images) -> tuple[float, float]:
     """The values that a sheet's cells span: what the pixels do, and 0; for images [N,H,W,C] with H > 1 also 1."""
-    low, high = (float(scaled(end, levels)) for end in (pixels.min(), pixels.max()))
-    return min(0.0, low), max(1.0 if pixels.shape[1] > 1 else 0.0, high)
+    low, high = (float(scaled(end, images.levels)) for end in (images.pixels.min(), images.pixels.max()))
+    return min(0.0, low), max(1.0 if images.shape[0] > 1 else 0.0, high)
 
 
 def cells(images: np.ndarray, limits: tuple[float, float] = (0.0, 1.0)) -> np.ndarray:

@@ -6,7 +6,7 @@ from functools import cached_property
 
 import numpy as np
 
-from vae_lab.binarization import intensities
+from vae_lab.data.images import Images, scaled
 from vae_lab.evaluation.aggregate import spread_rows
 from vae_lab.evaluation.pictures.sheet import cells, limits_of
 from vae_lab.evaluation.pictures.views import Views
@@ -24,7 +24,7 @@ class Subject:
       data: name of the data set.
       split: name of the split that the pixels are of.
       epoch: of the weights.
-      pixels: [N,H,W,C], of `levels` levels.
+      images: N of them.
       labels: [N], or None.
       seed: of the pictures' noise.
       frames: (epoch, picture) of the prior's frames, in order.
@@ -36,8 +36,7 @@ class Subject:
     data: str
     split: str
     epoch: int
-    pixels: np.ndarray
-    levels: int | None
+    images: Images
     labels: np.ndarray | None
     seed: int
     frames: Sequence[tuple[int, np.ndarray]] = ()
@@ -52,17 +51,17 @@ class Subject:
     @cached_property
     def limits(self) -> tuple[float, float]:
         """The values that cells span."""
-        return limits_of(self.pixels, self.levels)
+        return limits_of(self.images)
 
     @cached_property
     def rows(self) -> np.ndarray:
         """Indices of the rows that are encoded: at most 2000, evenly over the split."""
-        return spread_rows(len(self.pixels), ENCODED_ROWS)
+        return spread_rows(len(self.images), ENCODED_ROWS)
 
     @cached_property
     def encoded(self) -> tuple[np.ndarray, np.ndarray]:
         """q(z|x) of those rows: mean [n, *latent] and draws [10, n, *latent]."""
-        return self.views.encode(self.pixels[self.rows], self.levels, seed_for(self.seed, "pictures"))
+        return self.views.encode(self.images.rows(self.rows), seed_for(self.seed, "pictures"))
 
     @cached_property
     def encoded_labels(self) -> np.ndarray | None:
@@ -84,9 +83,9 @@ class Subject:
         place = np.unravel_index(flat_index, self.views.model.latent_shape)
         return f"z{place[0]}" if len(place) == 1 else f"z[{','.join(str(i) for i in place)}]"
 
-    def images(self, rows: np.ndarray) -> np.ndarray:
+    def shown(self, rows: np.ndarray) -> np.ndarray:
         """Cells of the split's rows."""
-        return cells(intensities(self.pixels[rows], self.levels).numpy(), self.limits)
+        return cells(scaled(self.images.pixels[rows], self.images.levels), self.limits)
 
     def decoded(self, z: np.ndarray) -> np.ndarray:
         """Cells of the means of p(x|z), z [n, *latent]."""

@@ -36,11 +36,13 @@ class Views:
         q = self.model.encode(x)
         return q.mean(), q.sample(DRAWS, seed=seed)
 
-    def encode(self, pixels, levels, seed):
-        """Pixels [N,H,W,C] of `levels` levels, stateless seed -> q(z|x): mean [N, *latent], draws [10, N, *latent]."""
+    def encode(self, images, seed):
+        """N images, stateless seed -> q(z|x): mean [N, *latent], draws [10, N, *latent]."""
         blocks = [
-            self._encode(intensities(pixels[start : start + ENCODED], levels), tf.random.fold_in(seed, start))
-            for start in range(0, len(pixels), ENCODED)
+            self._encode(
+                intensities(images.pixels[start : start + ENCODED], images.levels), tf.random.fold_in(seed, start)
+            )
+            for start in range(0, len(images), ENCODED)
         ]
         means, draws = zip(*blocks, strict=True)
         return np.concatenate(means), np.concatenate(draws, axis=1)
