@@ -19,7 +19,14 @@ from vae_lab.config.checks.pairs import (
     check_support,
 )
 from vae_lab.config.checks.sizes import check_rows, check_sizes, check_validation
-from vae_lab.config.checks.values import check_choices, check_counts, check_keras_names, check_numbers, check_words
+from vae_lab.config.checks.values import (
+    check_bounds,
+    check_choices,
+    check_counts,
+    check_keras_names,
+    check_numbers,
+    check_words,
+)
 from vae_lab.data.dataset import identity, load, source_of
 from vae_lab.errors import UsageError
 from vae_lab.study.identity import AXES
@@ -65,6 +72,7 @@ ACROSS_AXES: tuple[Callable[[Config], None], ...] = (
 CHECKS: tuple[Callable[[Config], None], ...] = (
     check_counts,
     check_numbers,
+    check_bounds,
     check_choices,
     check_keras_names,
     check_words,
