@@ -151,8 +151,8 @@ def check_bounds(cfg: Config) -> None:
     for value in _set(cfg, "estimator.alpha"):
         if not _as_number(value) < math.inf:
             raise UsageError(
-                f"estimator.alpha={_shown(value)} must be a number, or -inf for the largest weight alone; 1 is the ELBO, "
-                "0 the importance-weighted bound"
+                f"estimator.alpha={_shown(value)} must be a number, or -inf for the largest weight alone; 1 is the "
+                "ELBO, 0 the importance-weighted bound"
             )
     for value in _set(cfg, "estimator.elbo_weight"):
         if not 0 <= _as_number(value) <= 1:
