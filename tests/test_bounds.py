@@ -378,10 +378,9 @@ def test_other_facts_of_estimators_are_true(program, name):
     _, pixels, built = program("training.jit=false", "posterior=iaf", "posterior.hidden=[8]", "estimator=monte_carlo")
     if not fact(option, "needs_closed_form_kl"):
         estimator = estimator_of(name, samples=3)
-        graph = (
-            tf.function(lambda x: estimator(built.model, x, SEED_TENSOR)).get_concrete_function(images(pixels)).graph
-        )
-        loops = any(operation.type in ("While", "StatelessWhile") for operation in traced.graph.get_operations())
+        compute = tf.function(lambda x: estimator(built.model, x, SEED_TENSOR))
+        operations = compute.get_concrete_function(images(pixels)).graph.get_operations()
+        loops = any(operation.type in ("While", "StatelessWhile") for operation in operations)
         assert loops == bool(fact(option, "needs_fast_log_prob"))
     _, pixels, built = program("training.jit=false")
     least = fact(option, "least_samples", 1)
