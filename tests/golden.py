@@ -48,6 +48,10 @@ CONFIGURATIONS: dict[str, dict[str, str]] = {
     "grid": {
         "encoder": "conv_spatial", "decoder": "conv_spatial", "likelihood": "laplace", "binarization": "dequantized",
     },
+    "renyi": {"estimator": "renyi"},
+    "combination": {"estimator": "combination_importance_weighted"},
+    "partial": {"estimator": "partially_importance_weighted"},
+    "thermodynamic": {"estimator": "thermodynamic"},
     "residual": {"encoder": "resnet", "decoder": "mlp"},
 }  # fmt: skip
 COMPILED = ("dense", "mixture")  # by XLA too, whose draws are others

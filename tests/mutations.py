@@ -113,6 +113,30 @@ MUTATIONS = {
         "weight * (log_weight - at_fixed)",
         "tests/test_importance_toy.py::test_doubly_reparameterized_gradient_is_unbiased",
     ),
+    "Renyi's bound divided by its order": Mutation(
+        "vae_lab/estimator/renyi.py",
+        "self.power = 1.0 - float(alpha)",
+        "self.power = float(alpha)",
+        "tests/test_bounds.py::test_renyi_tends_to_log_likelihood_less_the_divergence",
+    ),
+    "ELBO and importance-weighted bound swapped": Mutation(
+        "vae_lab/estimator/combination_importance_weighted.py",
+        "self.elbo_weight = float(elbo_weight)",
+        "self.elbo_weight = 1.0 - float(elbo_weight)",
+        "tests/test_bounds.py::test_combination_is_the_stated_one",
+    ),
+    "encoder's part of the prior pooled with the model's": Mutation(
+        "vae_lab/estimator/partially_importance_weighted.py",
+        "return model.encode(x, stop_gradient=True)",
+        "return model.encode(x)",
+        "tests/test_bounds.py::test_partially_importance_weighted_has_two_gradients",
+    ),
+    "thermodynamic integrand without its covariance": Mutation(
+        "vae_lab/estimator/thermodynamic.py",
+        "of_q = tf.tensordot(widths, covariance[:-1], 1)",
+        "of_q = 0.0",
+        "tests/test_bounds.py::test_thermodynamic_gradient_is_that_of_the_exact_left_sum",
+    ),
     "test rows in the validation split": Mutation(
         "vae_lab/data/digits.py",
         "train, val = hold_out(training_file, validation_size)",

@@ -86,6 +86,37 @@ ILLEGAL = {
         ["estimator=doubly_reparameterized", "estimator.free_bits=1"],
         "estimator.free_bits=1 weighs the rate",
     ),
+    "order that is none": (
+        ["estimator=renyi", "estimator.alpha=inf"],
+        "estimator.alpha=inf must be a number, or -inf for the largest weight alone",
+    ),
+    "order in words": (["estimator=renyi", "estimator.alpha=max"], "estimator.alpha=max must be a number, or -inf"),
+    "beta of a Renyi bound": (["estimator=renyi", "estimator.beta=2"], "the bound of estimator=renyi has none of its"),
+    "more than all of the ELBO": (
+        ["estimator=combination_importance_weighted", "estimator.elbo_weight=1.5"],
+        "estimator.elbo_weight=1.5 must be a number from 0 to 1",
+    ),
+    "partition that falls": (
+        ["estimator=thermodynamic", "estimator.partition=[0,0.5,0.4,1]"],
+        "estimator.partition=[0, 0.5, 0.4, 1] must be numbers that rise from 0 to 1",
+    ),
+    "partition of less than the interval": (
+        ["estimator=thermodynamic", "estimator.partition=[0,0.5]"],
+        "estimator.partition=[0, 0.5] must be numbers that rise from 0 to 1",
+    ),
+    "partition from 1 to 1": (
+        ["estimator=thermodynamic", "estimator.smallest_beta=1"],
+        "estimator.smallest_beta=1 must be a number above 0 and below 1",
+    ),
+    "no intervals": (["estimator=thermodynamic", "estimator.intervals=0"], "estimator.intervals=0 must be a whole"),
+    "covariance of one sample": (
+        ["estimator=thermodynamic", "estimator.samples=1"],
+        "estimator.samples=1: estimator=thermodynamic needs the covariance of a group's samples; use 2 or more",
+    ),
+    "foreign density of a flow, without differentiable draws": (
+        ["estimator=thermodynamic", "posterior=iaf"],
+        "estimator=thermodynamic needs the posterior's density at latents it did not draw",
+    ),
     "cycles without a warm-up": (["estimator.cycle_epochs=10"], "repeats a warm-up of estimator.warmup_epochs=0"),
     "foreign density of a flow": (
         ["estimator=sticking_the_landing", "posterior=iaf"],

@@ -109,7 +109,15 @@ def test_gradient_reaches_every_weight(program):
 
 @pytest.mark.parametrize(
     "estimator",
-    ["importance_weighted", "multiply_importance_weighted", "sticking_the_landing", "doubly_reparameterized"],
+    [
+        "importance_weighted",
+        "multiply_importance_weighted",
+        "sticking_the_landing",
+        "doubly_reparameterized",
+        "renyi",
+        "combination_importance_weighted",
+        "partially_importance_weighted",
+    ],
 )
 @pytest.mark.parametrize("prior", ["mvn", "mixture"])
 def test_importance_weighting_with_one_sample_is_the_monte_carlo_elbo(program, estimator, prior):

@@ -345,6 +345,8 @@ def test_expected_values_name_their_arms_source_and_mark(name):
         else:
             assert entry["tolerance"] > 0
             is_bound = re.fullmatch(r"\w+/(elbo|log_likelihood)", entry["metric"]) is not None
+            if is_bound and not first_job(name).likelihood.facts.discrete:
+                continue  # a density may be above one
             assert (entry["value"] < 0) == is_bound  # losses, rates and distortions are positive
 
 

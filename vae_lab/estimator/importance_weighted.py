@@ -17,5 +17,9 @@ class ImportanceWeighted(Objective):
         z = q.sample((self.groups, self.samples), seed=seed)
         rate = q.log_prob(z) - p.log_prob(z)
         distortion = -model.decode(z).log_prob(x)
-        bound = tf.reduce_mean(tfp.math.reduce_logmeanexp(-(rate + distortion), axis=1), axis=0)
+        bound = tf.reduce_mean(self.of_groups(-(rate + distortion)), axis=0)
         return self.bound_terms(rate, distortion, bound, loss=-bound)
+
+    def of_groups(self, log_weight):
+        """log p(x, z) / q(z|x) [M,K,B], in nats -> the bound by each group's K samples [M,B]."""
+        return tfp.math.reduce_logmeanexp(log_weight, axis=1)

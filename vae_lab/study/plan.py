@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -37,6 +38,8 @@ def _text(value: Any) -> str:
         return "[" + ",".join(_text(entry) for entry in value) + "]"
     if isinstance(value, str) and not value.replace("_", "").replace("/", "").replace(".", "").isalnum():
         return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)  # JSON's own word, Infinity, is text in Hydra's grammar
     return value if isinstance(value, str) else json.dumps(value)
 
 

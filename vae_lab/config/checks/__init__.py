@@ -20,7 +20,14 @@ from vae_lab.config.checks.pairs import (
     check_support,
 )
 from vae_lab.config.checks.sizes import check_rows, check_sizes, check_validation
-from vae_lab.config.checks.values import check_choices, check_counts, check_keras_names, check_numbers, check_words
+from vae_lab.config.checks.values import (
+    check_bounds,
+    check_choices,
+    check_counts,
+    check_keras_names,
+    check_numbers,
+    check_words,
+)
 from vae_lab.config.options import stated_facts
 from vae_lab.data.dataset import identity, load, source_of
 from vae_lab.data.verified import verify
@@ -81,6 +88,7 @@ ACROSS_AXES: tuple[Callable[[Config], None], ...] = (
 CHECKS: tuple[Callable[[Config], None], ...] = (
     check_counts,
     check_numbers,
+    check_bounds,
     check_choices,
     check_keras_names,
     check_words,

@@ -98,6 +98,12 @@ def check_objective(cfg: Config) -> None:
                 f"estimator.{key}={cfg.estimator[key]} weighs the rate, and the bound of "
                 f"estimator={cfg.estimator.name} has none of its own; use estimator=analytic_kl or monte_carlo"
             )
+    least = fact(cfg.estimator, "least_samples", 1)
+    if cfg.estimator.samples < least:
+        raise UsageError(
+            f"estimator.samples={cfg.estimator.samples}: estimator={cfg.estimator.name} needs the covariance of a "
+            f"group's samples; use {least} or more"
+        )
     if cfg.estimator.cycle_epochs is not None and not 0 < cfg.estimator.warmup_epochs <= cfg.estimator.cycle_epochs:
         raise UsageError(
             f"estimator.cycle_epochs={cfg.estimator.cycle_epochs} repeats a warm-up of "

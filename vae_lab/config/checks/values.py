@@ -1,6 +1,7 @@
 """Single settings: counts, numbers in range, words that are known."""
 
 import math
+import operator
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -58,6 +59,7 @@ def check_counts(cfg: Config) -> None:
         "latent_size": 1,
         "estimator.samples": 1,
         "estimator.groups": 1,
+        "estimator.intervals": 1,
         "prior.components": 1,
         "prior.couplings": 1,
         "posterior.steps": 1,
@@ -146,6 +148,31 @@ def check_numbers(cfg: Config) -> None:
             raise UsageError(f"posterior.raw_scale_range={_shown(ends)} must be two rising numbers, such as [-6,2]")
 
 
+def check_bounds(cfg: Config) -> None:
+    """The settings that say which bound an estimator estimates."""
+    for value in _set(cfg, "estimator.alpha"):
+        if not _as_number(value) < math.inf:
+            raise UsageError(
+                f"estimator.alpha={_shown(value)} must be a number, or -inf for the largest weight alone; 1 is the "
+                "ELBO, 0 the importance-weighted bound"
+            )
+    for value in _set(cfg, "estimator.elbo_weight"):
+        if not 0 <= _as_number(value) <= 1:
+            raise UsageError(f"estimator.elbo_weight={_shown(value)} must be a number from 0 to 1")
+    for value in _set(cfg, "estimator.smallest_beta"):
+        if not 0 < _as_number(value) < 1:
+            raise UsageError(f"estimator.smallest_beta={_shown(value)} must be a number above 0 and below 1")
+    for points in _set(cfg, "estimator.partition"):
+        if points is None:
+            continue
+        listed = [_as_number(point) for point in points] if _is_list(points) else []
+        if len(listed) < 2 or (listed[0], listed[-1]) != (0, 1) or not all(map(operator.lt, listed, listed[1:])):
+            raise UsageError(
+                f"estimator.partition={_shown(points)} must be numbers that rise from 0 to 1, such as [0,0.1,0.5,1]; "
+                "or null, for estimator.intervals of them"
+            )
+
+
 def check_choices(cfg: Config) -> None:
     choices: dict[str, tuple] = {
         "training.loss_reduction": ("mean", "sum"),
@@ -206,6 +233,11 @@ def check_words(cfg: Config) -> None:
 
 def _is_list(value: Any) -> bool:
     return isinstance(value, Sequence) and not isinstance(value, str)
+
+
+def _as_number(value: Any) -> float:
+    """A number; NaN for what is none."""
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else math.nan
 
 
 def _shown(value: Any) -> str:
