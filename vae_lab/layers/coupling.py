@@ -27,9 +27,7 @@ class Coupling(keras.layers.Layer):
         self.moved, self.outputs = size - kept, outputs
         self.dense = [
             *(keras.layers.Dense(units, activation=activation) for units in hidden),
-            keras.layers.Dense(
-                outputs * self.moved, kernel_initializer=keras.initializers.RandomNormal(stddev=0.01)
-            ),
+            keras.layers.Dense(outputs * self.moved, kernel_initializer=keras.initializers.RandomNormal(stddev=0.01)),
         ]
         width = kept
         for layer in self.dense:

@@ -64,8 +64,7 @@ class RationalQuadratic(tfp.bijectors.Bijector):
         end = tf.ones_like(raw[..., :1])
         slopes = positive(slopes + inverse_softplus(1.0 - SLOPE_FLOOR), SLOPE_FLOOR)
         self._x, self._y = self._places(widths), self._places(heights)
-        # Of each knot [bins + 1] its place, where the spline takes it, and the slope there: [..., 3, bins + 1].
-        self._knots = tf.stack([self._x, self._y, tf.concat([end, slopes, end], axis=-1)], axis=-2)
+        self._slopes = tf.concat([end, slopes, end], axis=-1)
 
     @classmethod
     def _parameter_properties(cls, dtype):
@@ -83,9 +82,9 @@ class RationalQuadratic(tfp.bijectors.Bijector):
         above = tf.cast(values[..., tf.newaxis] >= places[..., 1:-1], values.dtype)
         end = tf.ones_like(above[..., :1])
         chosen = tf.concat([end, above], axis=-1) - tf.concat([above, 0.0 * end], axis=-1)  # 1 at one bin, else 0
-        chosen = chosen[..., tf.newaxis, :]
-        x, y, low = tf.unstack(tf.reduce_sum(chosen * self._knots[..., :-1], axis=-1), axis=-1)
-        right, top, high = tf.unstack(tf.reduce_sum(chosen * self._knots[..., 1:], axis=-1), axis=-1)
+        of_knots = (self._x, self._y, self._slopes)
+        x, y, low = (tf.reduce_sum(chosen * knots[..., :-1], axis=-1) for knots in of_knots)
+        right, top, high = (tf.reduce_sum(chosen * knots[..., 1:], axis=-1) for knots in of_knots)
         return Bin(x, right - x, y, top - y, low, high)
 
     def _inside(self, values):
