@@ -18,6 +18,8 @@ TINY = {
     "context": 4,
     "couplings": 2,
     "steps": 2,
+    "reflections": 2,
+    "bins": 3,
     "samples": 2,
     "groups": 2,
     "filters": {2: [4, 6], 3: [4, 4, 6]},

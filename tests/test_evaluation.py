@@ -241,7 +241,7 @@ def test_bits_per_dim_of_a_density_and_of_levels_compare(program):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("prior", ["mvn", "mvn_tril", "mixture", "vamp", "flow"])
+@pytest.mark.parametrize("prior", ["mvn", "mvn_tril", "mixture", "vamp", "flow", "spline"])
 def test_bounds_are_ordered_for_a_trained_model_of_each_prior(program, prior, figure):
     """ELBO <= IWAE_5 <= IWAE_50 on the test images, within three standard errors of the paired differences."""
     components = ("prior.components=5",) if prior in ("mixture", "vamp") else ()

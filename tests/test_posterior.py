@@ -16,8 +16,18 @@ from vae_lab.posterior.mvn_diag import MVNDiag
 tfd = tfp.distributions
 
 SEED = tf.constant([3, 5])
-SMALL = {"iaf": {"steps": 2, "hidden": [16], "context": 4}}
-PRIORS = {"mixture": {"components": 3}, "vamp": {"components": 2}, "flow": {"couplings": 2, "hidden": [6]}}
+SMALL = {
+    "iaf": {"steps": 2, "hidden": [16], "context": 4},
+    "planar": {"steps": 2},
+    "spline": {"couplings": 2, "bins": 4, "hidden": [8], "context": 4},
+    "sylvester": {"steps": 2, "reflections": 2},
+}
+PRIORS = {
+    "mixture": {"components": 3},
+    "vamp": {"components": 2},
+    "flow": {"couplings": 2, "hidden": [6]},
+    "spline": {"couplings": 2, "bins": 4, "hidden": [6]},
+}
 
 
 def names(axis):
@@ -149,7 +159,16 @@ def test_flat_latent_fact_is_true(name):
 
 @pytest.mark.parametrize(
     ("name", "settings", "expected"),
-    [("mvn_diag", {}, 6), ("mvn_tril", {}, 9), ("iaf", {"context": 5}, 11)],
+    [
+        ("mvn_diag", {}, 6),
+        ("mvn_tril", {}, 9),
+        ("iaf", {"context": 5}, 11),
+        ("planar", {"steps": 2}, 6 + 2 * (3 + 3 + 1)),
+        ("spline", {"context": 5}, 11),
+        # Two steps of four reflections, two triangular matrices and an offset, of three columns and of two.
+        ("sylvester", {"steps": 2, "reflections": 4}, 6 + 2 * (4 * 3 + 6 + 6 + 3)),
+        ("sylvester", {"steps": 2, "reflections": 4, "columns": 2}, 6 + 2 * (4 * 3 + 3 + 3 + 2)),
+    ],
 )
 def test_params_size_by_hand(name, settings, expected):
     assert posterior(name, 3, **settings).params_size == expected

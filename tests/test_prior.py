@@ -18,7 +18,12 @@ tfd = tfp.distributions
 SEED = tf.constant([3, 5])
 IMAGE_SHAPE = (2, 2, 1)
 IMAGES = np.random.default_rng(4).uniform(size=(5, *IMAGE_SHAPE)).astype(np.float32)
-SMALL = {"mixture": {"components": 4}, "vamp": {"components": 3}, "flow": {"couplings": 3, "hidden": [6]}}
+SMALL = {
+    "mixture": {"components": 4},
+    "vamp": {"components": 3},
+    "flow": {"couplings": 3, "hidden": [6]},
+    "spline": {"couplings": 3, "bins": 4, "hidden": [6]},
+}
 LOG_2PI = np.log(2 * np.pi)
 
 
@@ -172,6 +177,8 @@ def test_samples_agree_with_the_density(name):
         ("vamp", {}, 3 * 2 * 2 * 1),
         # Two couplings of 1 latent to 6 units to shift and scale of 2 latents, and one of 2 to 6 to those of 1.
         ("flow", {}, 2 * ((1 + 1) * 6 + (6 + 1) * 4) + (2 + 1) * 6 + (6 + 1) * 2),
+        # The same with 11 numbers of four bins in the place of shift and scale.
+        ("spline", {}, 2 * ((1 + 1) * 6 + (6 + 1) * 22) + (2 + 1) * 6 + (6 + 1) * 11),
     ],
 )
 def test_weights_by_hand(name, settings, expected):
@@ -181,7 +188,7 @@ def test_weights_by_hand(name, settings, expected):
 # Gaussians.
 
 
-@pytest.mark.parametrize(("name", "tolerance"), [("mvn", 1e-5), ("mvn_tril", 1e-5), ("flow", 0.2)])
+@pytest.mark.parametrize(("name", "tolerance"), [("mvn", 1e-5), ("mvn_tril", 1e-5), ("flow", 0.2), ("spline", 0.2)])
 def test_starts_at_the_standard_gaussian(name, tolerance):
     z = draws((50, 3))
     log_p = prior(name).distribution(None).log_prob(z)
@@ -338,7 +345,7 @@ def test_vamp_of_one_pseudo_input_is_one_gaussian():
 
 
 def test_vamp_goes_with_every_posterior():
-    for name in ("mvn_tril", "iaf"):
+    for name in ("mvn_tril", "iaf", "planar", "spline"):
         part, encoder, z = prior("vamp"), Encoder(posterior=name), draws((5, 4, 3))
         q = encoder(part.pseudo_inputs.value)
         each = [encoder(part.pseudo_inputs.value[k : k + 1]).log_prob(z) for k in range(3)]

@@ -1,5 +1,7 @@
 """Numbers kept in range."""
 
+import math
+
 import tensorflow as tf
 
 LARGEST_LOG = 80.0  # exp(89) is infinite in float32
@@ -14,4 +16,4 @@ def positive(raw: tf.Tensor, floor: float, activation: str = "softplus") -> tf.T
 
 def inverse_softplus(scale: float) -> float:
     """The number whose softplus is `scale` > 0."""
-    return float(tf.math.log(tf.math.expm1(tf.constant(scale, tf.float64))))
+    return math.log(math.expm1(scale))

@@ -5,14 +5,13 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from vae_lab.layers.flat_latent import flat_size
+from vae_lab.layers.gaussian_flow import GaussianFlow
 from vae_lab.layers.masked import MaskedNetwork
 from vae_lab.numerics import positive
 
 tfb = tfp.bijectors
 tfd = tfp.distributions
 
-MEAN_DRAWS = 64  # in pairs of noise and its negative
-MEAN_SEED = (0, 64)
 OPEN = 2.0  # gates start at sigmoid(2) = .88, near the identity
 
 
@@ -55,21 +54,6 @@ class GatedStep(tfp.bijectors.Bijector):
         start = tf.zeros_like(self._forward(tf.zeros_like(y)))  # of the shape that y and the context broadcast to
         first = tf.constant(1, position.dtype)
         return tf.while_loop(lambda latent, z: latent <= size, solve_one, (first, start), maximum_iterations=size)[1]
-
-
-class GaussianFlow(tfp.distributions.TransformedDistribution):
-    """A diagonal Gaussian under a flow, with a mean by samples.
-
-    The mean is over 64 fixed draws, the same for every member of the batch: it does not depend on who else is in the
-    batch, and its error is nearly common to all, so that it does not pass for variation between images.
-    """
-
-    def _mean(self):
-        loc, scale = self.distribution.mean(), self.distribution.stddev()
-        noise = tf.random.stateless_normal((MEAN_DRAWS // 2, loc.shape[-1]), MEAN_SEED)
-        noise = tf.concat([noise, -noise], axis=0)
-        noise = tf.reshape(noise, (MEAN_DRAWS, *[1] * (len(loc.shape) - 1), loc.shape[-1]))
-        return tf.reduce_mean(self.bijector.forward(loc + scale * noise), axis=0)
 
 
 class IAF(keras.layers.Layer):

@@ -5,7 +5,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from vae_lab.errors import UsageError
-from vae_lab.layers.coupling import Coupling
+from vae_lab.layers.coupling import AffineCoupling
 from vae_lab.layers.flat_latent import flat_size
 
 tfb = tfp.bijectors
@@ -28,7 +28,7 @@ class Flow(keras.layers.Layer):
         if self.size < 2:
             raise UsageError("latent_size=1: prior=flow couples two halves of the latent, so it needs at least 2")
         self.couplings = [
-            Coupling(self.size, hidden, activation, scale_floor, reverse=bool(step % 2), name=f"coupling_{step}")
+            AffineCoupling(self.size, hidden, activation, scale_floor, reverse=bool(step % 2), name=f"coupling_{step}")
             for step in range(couplings)
         ]
 

@@ -117,15 +117,19 @@ def check_densities(cfg: Config) -> None:
             if fact(cfg[axis], "needs_fast_log_prob"):
                 raise UsageError(
                     f"{axis}={cfg[axis].name} needs the posterior's density at latents it did not draw, which "
-                    f"posterior={cfg.posterior.name} gives one latent at a time; use posterior=mvn_diag or mvn_tril"
+                    f"posterior={cfg.posterior.name} gives one latent at a time; use posterior=mvn_diag, mvn_tril, "
+                    "planar or spline"
                 )
 
 
 def check_latent(cfg: Config) -> None:
-    if cfg.prior.name == "flow" and cfg.latent_size < 2:
-        raise UsageError(
-            "prior=flow couples halves of the latent, and latent_size=1 has none; use latent_size=2 or more"
-        )
+    for axis in ("posterior", "prior"):
+        least = fact(cfg[axis], "least_latents", 1)
+        if cfg.latent_size < least:
+            raise UsageError(
+                f"{axis}={cfg[axis].name} couples halves of the latent, and latent_size={cfg.latent_size} has none; "
+                f"use latent_size={least} or more"
+            )
     if not fact(cfg.encoder, "spatial_latent"):
         return
     flat = {f"{axis}={cfg[axis].name}": fact(cfg[axis], "flat_latent") for axis in ("posterior", "prior", "decoder")}

@@ -17,6 +17,7 @@ MAY_BE_NULL = {
     "estimator.cycle_epochs",
     "data.split_seed",
     "data.train_rows",
+    "posterior.columns",
 }
 # Keras's names; anything else of Keras can be given as {class_name: ..., config: {...}}.
 ACTIVATIONS = (
@@ -64,6 +65,11 @@ def check_counts(cfg: Config) -> None:
         "prior.couplings": 1,
         "posterior.steps": 1,
         "posterior.context": 1,
+        "posterior.couplings": 1,
+        "posterior.reflections": 1,
+        "posterior.columns": 1,
+        "posterior.bins": 2,
+        "prior.bins": 2,
         "training.epochs": 0,
         "training.batch_size": 1,
         "evaluation.samples": 1,
@@ -106,6 +112,8 @@ def check_numbers(cfg: Config) -> None:
         "posterior.scale_floor",
         "prior.scale_floor",
         "prior.loc_spread",
+        "posterior.bound",
+        "prior.bound",
         "likelihood.initial_scale",
         "likelihood.scale_floor",
         "estimator.cycle_epochs",
@@ -121,6 +129,15 @@ def check_numbers(cfg: Config) -> None:
         for value in _set(cfg, key):
             if not (isinstance(value, int | float) and 0 <= value < math.inf):
                 raise UsageError(f"{key}={_shown(value)} must be a number of at least 0")
+    for value in _set(cfg, "posterior.slope_floor"):
+        if not (isinstance(value, int | float) and 0 < value < 1):
+            raise UsageError(f"posterior.slope_floor={_shown(value)} must be a number above 0 and below 1")
+    for columns in _set(cfg, "posterior.columns"):
+        if columns is not None and columns > cfg.latent_size:
+            raise UsageError(
+                f"posterior.columns={columns} is more than latent_size={cfg.latent_size}; use at most that, or null "
+                "for as many"
+            )
     for key in ("data.validation_fraction", "data.test_fraction"):
         for value in _set(cfg, key):
             if not (isinstance(value, int | float) and 0 <= value < 1):
