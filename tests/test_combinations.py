@@ -12,6 +12,7 @@ from vae_lab.run.program import Pixels, new_program
 TINY = {
     "hidden": [8],
     "components": 4,
+    "categories": 2,
     "context": 4,
     "couplings": 2,
     "steps": 2,

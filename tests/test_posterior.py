@@ -16,8 +16,14 @@ from vae_lab.posterior.mvn_diag import MVNDiag
 tfd = tfp.distributions
 
 SEED = tf.constant([3, 5])
-SMALL = {"iaf": {"steps": 2, "hidden": [16], "context": 4}}
-PRIORS = {"mixture": {"components": 3}, "vamp": {"components": 2}, "flow": {"couplings": 2, "hidden": [6]}}
+SMALL = {"iaf": {"steps": 2, "hidden": [16], "context": 4}, "categorical": {"categories": 3}}
+PRIORS = {
+    "mixture": {"components": 3},
+    "vamp": {"components": 2},
+    "flow": {"couplings": 2, "hidden": [6]},
+    "autoregressive": {"hidden": [6]},
+    "categorical": {"categories": 3},
+}
 
 
 def options(axis):
@@ -149,7 +155,13 @@ def test_flat_latent_fact_is_true(name):
 
 @pytest.mark.parametrize(
     ("name", "settings", "expected"),
-    [("mvn_diag", {}, 6), ("mvn_tril", {}, 9), ("iaf", {"context": 5}, 11)],
+    [
+        ("mvn_diag", {}, 6),
+        ("mvn_tril", {}, 9),
+        ("iaf", {"context": 5}, 11),
+        ("bernoulli", {}, 3),
+        ("categorical", {}, 3),
+    ],
 )
 def test_params_size_by_hand(name, settings, expected):
     assert posterior(name, 3, **settings).params_size == expected

@@ -18,7 +18,7 @@ from vae_lab.config.checks.pairs import (
     check_real_values,
     check_support,
 )
-from vae_lab.config.checks.sizes import check_rows, check_sizes, check_validation
+from vae_lab.config.checks.sizes import check_groups, check_rows, check_sizes, check_validation
 from vae_lab.config.checks.values import check_choices, check_counts, check_keras_names, check_numbers, check_words
 from vae_lab.data.dataset import identity, load, source_of
 from vae_lab.errors import UsageError
@@ -60,6 +60,7 @@ ACROSS_AXES: tuple[Callable[[Config], None], ...] = (
     check_objective,
     check_densities,
     check_latent,
+    check_groups,
     check_sizes,
 )
 CHECKS: tuple[Callable[[Config], None], ...] = (

@@ -61,6 +61,8 @@ def check_counts(cfg: Config) -> None:
         "prior.couplings": 1,
         "posterior.steps": 1,
         "posterior.context": 1,
+        "posterior.categories": 2,
+        "prior.categories": 2,
         "training.epochs": 0,
         "training.batch_size": 1,
         "evaluation.samples": 1,
@@ -105,6 +107,8 @@ def check_numbers(cfg: Config) -> None:
         "likelihood.initial_scale",
         "likelihood.scale_floor",
         "estimator.cycle_epochs",
+        "estimator.temperature",
+        "estimator.initial_temperature",
     )
     for key in above_zero:
         for value in _set(cfg, key):
@@ -112,7 +116,12 @@ def check_numbers(cfg: Config) -> None:
                 continue
             if not (isinstance(value, int | float) and 0 < value < math.inf):
                 raise UsageError(f"{key}={_shown(value)} must be a number above 0")
-    at_least_zero = ("estimator.beta", "estimator.warmup_epochs", "estimator.free_bits")
+    at_least_zero = (
+        "estimator.beta",
+        "estimator.warmup_epochs",
+        "estimator.free_bits",
+        "estimator.annealing_epochs",
+    )
     for key in (*at_least_zero, "training.early_stopping.min_delta", "training.checkpoint_seconds"):
         for value in _set(cfg, key):
             if not (isinstance(value, int | float) and 0 <= value < math.inf):
@@ -154,6 +163,8 @@ def check_choices(cfg: Config) -> None:
         "posterior.scale_activation": ("softplus", "exp", "sqrt_exp"),
         "prior.covariance": ("diag", "full"),
         "prior.initialize": ("random", "training_images"),
+        "prior.learned": (True, False),
+        "estimator.straight_through": (True, False),
         "likelihood.scale": ("fixed", "shared", "per_pixel"),
         "likelihood.loc_activation": ("linear", "sigmoid"),
         "likelihood.output_bias": (None, "train_mean"),

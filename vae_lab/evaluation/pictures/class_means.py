@@ -11,7 +11,7 @@ MOST_CLASSES = 20
 def class_means(subject: Subject) -> np.ndarray | None:
     """The mean image of each class above the decoder's mean at its mean latent; None without labels.
 
-    The mean latent of a class is that of its posterior means.
+    The mean latent of a class is that of its posterior means; of discrete latents the one nearest to it.
     """
     labels = subject.encoded_labels
     if labels is None:
@@ -23,7 +23,7 @@ def class_means(subject: Subject) -> np.ndarray | None:
     images = np.stack([subject.pixels[subject.rows[labels == label]].mean(axis=0) for label in shown])
     what = "Class means" if len(classes) == len(shown) else f"Means of {len(shown)} of {len(classes)} classes"
     return titled(
-        sheet([cells(images / (subject.levels - 1), subject.limits), subject.decoded(latents)]),
+        sheet([cells(images / (subject.levels - 1), subject.limits), subject.decoded(subject.views.legal(latents))]),
         subject.title(what),
         rows=["mean of x", "x at mean z"],
         columns=[str(label) for label in shown],

@@ -17,10 +17,10 @@ def fixed_rows(pixels: np.ndarray, count: int) -> np.ndarray:
 
 
 def reconstruction_frame(views: Views, pixels: np.ndarray, levels: int) -> np.ndarray:
-    """Images of a split above their means under p(x|z) at the posterior's mean, twice."""
+    """Images of a split above their means under p(x|z) at the posterior's mean (of discrete latents: mode), twice."""
     shown, limits = pixels[fixed_rows(pixels, 2 * COLUMNS)], limits_of(pixels, levels)
     z, _ = views.encode(shown, levels, seed_for(0, "frame"))
-    x, mean = (cells(images, limits) for images in (intensities(shown, levels).numpy(), views.decode(z)))
+    x, mean = (cells(images, limits) for images in (intensities(shown, levels).numpy(), views.decode(views.legal(z))))
     return sheet([x[:COLUMNS], mean[:COLUMNS], x[COLUMNS:], mean[COLUMNS:]])
 
 
