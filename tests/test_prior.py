@@ -158,9 +158,10 @@ def test_latents_of_a_hundred_give_finite_numbers(name):
     assert all(np.all(np.isfinite(number)) for number in (log_p, *gradients))
 
 
+# Discrete priors: by enumeration in test_discrete.py.
 @pytest.mark.parametrize("name", [name for name in options() if fact(option(name), "support") not in DISCRETE])
 def test_samples_agree_with_the_density(name):
-    """Discrete priors: by enumeration in test_discrete.py. E_p[r(z) / p(z)] over the prior's own samples is 1 for a density r that is narrower."""
+    """E_p[r(z) / p(z)] over the prior's own samples is 1 for a density r that is narrower."""
     part, encoder = prior(name, (2,)), Encoder((2,))
     p = part.distribution(encoder)
     z = p.sample(20000, seed=SEED)

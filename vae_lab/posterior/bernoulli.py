@@ -8,6 +8,13 @@ import tensorflow_probability as tfp
 tfd = tfp.distributions
 
 
+class BinaryConcrete(tfp.distributions.RelaxedBernoulli):
+    """TFP's relaxed bit, whose draws have a finite gradient at any logits: its own is NaN from 88 temperatures on."""
+
+    def _sample_n(self, n, seed=None):
+        return tf.sigmoid(self._transformed_logistic().distribution.sample(n, seed=seed))
+
+
 class Bernoulli(keras.layers.Layer):
     """q(z|x): independent bits z_i in {0, 1}, of which the features are the logits; over a grid of them too.
 
@@ -28,4 +35,4 @@ class Bernoulli(keras.layers.Layer):
         return tfd.Independent(tfd.Bernoulli(logits, dtype=tf.float32), len(features.shape) - 1)
 
     def relaxed_distribution(self, features, temperature):
-        return tfd.Independent(tfd.RelaxedBernoulli(temperature, features), len(features.shape) - 1)
+        return tfd.Independent(BinaryConcrete(temperature, features), len(features.shape) - 1)
