@@ -52,6 +52,12 @@ CONFIGURATIONS: dict[str, dict[str, str]] = {
     "combination": {"estimator": "combination_importance_weighted"},
     "partial": {"estimator": "partially_importance_weighted"},
     "thermodynamic": {"estimator": "thermodynamic"},
+    "planar": {"posterior": "planar"},
+    "sylvester": {"posterior": "sylvester"},
+    "splines": {"posterior": "spline", "prior": "spline"},
+    "bits": {"posterior": "bernoulli", "prior": "bernoulli", "estimator": "reinforce_loo"},
+    "bits one after the other": {"posterior": "bernoulli", "prior": "autoregressive", "estimator": "vimco"},
+    "categories": {"posterior": "categorical", "prior": "categorical", "estimator": "relaxed"},
     "residual": {"encoder": "resnet", "decoder": "mlp"},
 }  # fmt: skip
 COMPILED = ("dense", "mixture")  # by XLA too, whose draws are others

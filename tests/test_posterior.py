@@ -17,6 +17,7 @@ tfd = tfp.distributions
 
 SEED = tf.constant([3, 5])
 SMALL = {
+    "categorical": {"categories": 3},
     "iaf": {"steps": 2, "hidden": [16], "context": 4},
     "planar": {"steps": 2},
     "spline": {"couplings": 2, "bins": 4, "hidden": [8], "context": 4},
@@ -27,6 +28,8 @@ PRIORS = {
     "vamp": {"components": 2},
     "flow": {"couplings": 2, "hidden": [6]},
     "spline": {"couplings": 2, "bins": 4, "hidden": [6]},
+    "autoregressive": {"hidden": [6]},
+    "categorical": {"categories": 3},
 }
 
 
@@ -168,6 +171,8 @@ def test_flat_latent_fact_is_true(name):
         # Two steps of four reflections, two triangular matrices and an offset, of three columns and of two.
         ("sylvester", {"steps": 2, "reflections": 4}, 6 + 2 * (4 * 3 + 6 + 6 + 3)),
         ("sylvester", {"steps": 2, "reflections": 4, "columns": 2}, 6 + 2 * (4 * 3 + 3 + 3 + 2)),
+        ("bernoulli", {}, 3),
+        ("categorical", {}, 3),
     ],
 )
 def test_params_size_by_hand(name, settings, expected):

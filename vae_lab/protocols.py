@@ -44,7 +44,13 @@ class Encoder(Protocol):
 
 @runtime_checkable
 class Posterior(Protocol):
-    """q(z|x), the approximate posterior. Made with `latent_size`, the length of z's last axis."""
+    """q(z|x), the approximate posterior. Made with `latent_size`, the length of z's last axis.
+
+    One of discrete latents has two things more. `states`, an array [n,w], is what each w entries of z's last axis are
+    together: [[0], [1]] of a bit, the rows of the identity of a one-hot group. And where its YAML states the fact
+    `relaxed`, `relaxed_distribution(features, temperature)` gives a distribution of differentiable draws of the same
+    shape, whose nearest states are draws from q(z|x), and which are near to them at a low temperature.
+    """
 
     params_size: int  # how many features a latent vector takes
 

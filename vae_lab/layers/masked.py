@@ -6,7 +6,7 @@ import tensorflow as tf
 
 
 class MaskedNetwork(keras.layers.Layer):
-    """Dense layers from z [...,L] and a context [...,C] to `outputs` numbers a latent.
+    """Dense layers from z [...,L] and, unless C is None, a context [...,C] to `outputs` numbers a latent.
 
     Latents are counted 1..L, or L..1 with `reverse`. The numbers of latent i depend on the latents counted below i and
     on all of the context: a hidden unit of degree d in 0..L-1 sees the latents counted up to d, and latent i sees the
@@ -29,9 +29,11 @@ class MaskedNetwork(keras.layers.Layer):
             before = degree
         small = keras.initializers.RandomNormal(stddev=0.01)
         self._add(before[:, np.newaxis] < np.tile(self.position, outputs), small)
-        self.context_kernel = self.add_weight(
-            shape=(context, self.masks[0].shape[1]), initializer="glorot_uniform", name="context_kernel"
-        )
+        self.context_kernel = None
+        if context is not None:
+            self.context_kernel = self.add_weight(
+                shape=(context, self.masks[0].shape[1]), initializer="glorot_uniform", name="context_kernel"
+            )
 
     def _add(self, mask, initializer):
         depth = len(self.masks)
@@ -39,7 +41,7 @@ class MaskedNetwork(keras.layers.Layer):
         self.kernels.append(self.add_weight(shape=mask.shape, initializer=initializer, name=f"kernel_{depth}"))
         self.biases.append(self.add_weight(shape=mask.shape[1:], initializer="zeros", name=f"bias_{depth}"))
 
-    def numbers(self, z, context, stop_gradient=False):
+    def numbers(self, z, context=None, stop_gradient=False):
         """z [...,L], context [...,C], leading axes that broadcast -> [..., outputs*L], all latents' first ones first.
 
         With `stop_gradient` the weights are constants to differentiation.
@@ -48,7 +50,7 @@ class MaskedNetwork(keras.layers.Layer):
         def value(weight):
             return tf.stop_gradient(weight.value) if stop_gradient else weight.value
 
-        from_context = tf.tensordot(context, value(self.context_kernel), 1)
+        from_context = 0.0 if context is None else tf.tensordot(context, value(self.context_kernel), 1)
         for depth, (mask, kernel, bias) in enumerate(zip(self.masks, self.kernels, self.biases, strict=True)):
             z = tf.tensordot(z if depth == 0 else self.activation(z), mask * value(kernel), 1) + value(bias)
             z = z + from_context if depth == 0 else z

@@ -19,7 +19,7 @@ from vae_lab.config.checks.pairs import (
     check_real_values,
     check_support,
 )
-from vae_lab.config.checks.sizes import check_rows, check_sizes, check_validation
+from vae_lab.config.checks.sizes import check_groups, check_rows, check_sizes, check_validation
 from vae_lab.config.checks.values import (
     check_bounds,
     check_choices,
@@ -83,6 +83,7 @@ ACROSS_AXES: tuple[Callable[[Config], None], ...] = (
     check_objective,
     check_densities,
     check_latent,
+    check_groups,
     check_sizes,
 )
 CHECKS: tuple[Callable[[Config], None], ...] = (

@@ -82,21 +82,38 @@ def check_support(cfg: Config) -> None:
 
 
 def check_gradient(cfg: Config) -> None:
-    """An estimator that differentiates through the draw needs a posterior whose draws are differentiable."""
+    """An estimator that differentiates through the draw needs a posterior whose draws are differentiable.
+
+    Or one that has a relaxation, if it says so.
+    """
+    relaxed = fact(cfg.posterior, "relaxed")
     if fact(cfg.estimator, "needs_reparameterized", True) and not fact(cfg.posterior, "reparameterized", True):
+        names = "reinforce_loo, vimco or relaxed" if relaxed else "reinforce_loo or vimco"
         raise UsageError(
             f"estimator={cfg.estimator.name} differentiates through the draw of z, and draws from "
-            f"posterior={cfg.posterior.name} are not differentiable; use an estimator of the score function"
+            f"posterior={cfg.posterior.name} are not differentiable; use estimator={names}"
+        )
+    if fact(cfg.estimator, "needs_relaxed") and not relaxed:
+        raise UsageError(
+            f"estimator={cfg.estimator.name} needs a relaxation of discrete latents, and "
+            f"posterior={cfg.posterior.name} has none; use posterior=bernoulli or categorical, or another estimator"
         )
 
 
 def check_objective(cfg: Config) -> None:
+    least = fact(cfg.estimator, "least_samples", 1)
+    if cfg.estimator.samples < least:
+        raise UsageError(
+            f"estimator.samples={cfg.estimator.samples}: each sample's baseline in estimator={cfg.estimator.name} is "
+            f"made of the others, so it needs at least {least}"
+        )
+    weighing = "analytic_kl or monte_carlo" if fact(cfg.posterior, "reparameterized", True) else "reinforce_loo"
     plain = {"beta": 1, "warmup_epochs": 0, "cycle_epochs": None, "free_bits": 0}
     for key, value in plain.items():
         if not fact(cfg.estimator, "weighs_rate") and cfg.estimator[key] != value:
             raise UsageError(
                 f"estimator.{key}={cfg.estimator[key]} weighs the rate, and the bound of "
-                f"estimator={cfg.estimator.name} has none of its own; use estimator=analytic_kl or monte_carlo"
+                f"estimator={cfg.estimator.name} has none of its own; use estimator={weighing}"
             )
     least = fact(cfg.estimator, "least_samples", 1)
     if cfg.estimator.samples < least:

@@ -52,6 +52,23 @@ def check_validation(cfg: Config) -> None:
         raise UsageError(f"hydra/sweeper=optuna compares by val/elbo, and {none}; hold some rows out")
 
 
+def check_groups(cfg: Config) -> None:
+    """Groups of categories fill the latent, the posterior's as well as the prior's."""
+    categories, of_prior = cfg.posterior.get("categories"), cfg.prior.get("categories")
+    if categories is None:
+        return
+    if cfg.latent_size % categories:
+        raise UsageError(
+            f"latent_size={cfg.latent_size} is no whole number of groups of posterior.categories={categories}; "
+            f"use a multiple, such as latent_size={-(-cfg.latent_size // categories) * categories}"
+        )
+    if of_prior not in (None, categories):
+        raise UsageError(
+            f"prior.categories={of_prior} and posterior.categories={categories} cut z into different groups; "
+            "leave prior.categories away, which follows the posterior's"
+        )
+
+
 def check_sizes(cfg: Config) -> None:
     image_shape, grid = data_fact(cfg, "image_shape"), None
     if fact(cfg.decoder, "spatial_latent") and not fact(cfg.encoder, "spatial_latent"):

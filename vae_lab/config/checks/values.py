@@ -70,6 +70,8 @@ def check_counts(cfg: Config) -> None:
         "posterior.columns": 1,
         "posterior.bins": 2,
         "prior.bins": 2,
+        "posterior.categories": 2,
+        "prior.categories": 2,
         "training.epochs": 0,
         "training.batch_size": 1,
         "evaluation.samples": 1,
@@ -117,6 +119,8 @@ def check_numbers(cfg: Config) -> None:
         "likelihood.initial_scale",
         "likelihood.scale_floor",
         "estimator.cycle_epochs",
+        "estimator.temperature",
+        "estimator.initial_temperature",
     )
     for key in above_zero:
         for value in _set(cfg, key):
@@ -124,7 +128,12 @@ def check_numbers(cfg: Config) -> None:
                 continue
             if not (isinstance(value, int | float) and 0 < value < math.inf):
                 raise UsageError(f"{key}={_shown(value)} must be a number above 0")
-    at_least_zero = ("estimator.beta", "estimator.warmup_epochs", "estimator.free_bits")
+    at_least_zero = (
+        "estimator.beta",
+        "estimator.warmup_epochs",
+        "estimator.free_bits",
+        "estimator.annealing_epochs",
+    )
     for key in (*at_least_zero, "training.early_stopping.min_delta", "training.checkpoint_seconds"):
         for value in _set(cfg, key):
             if not (isinstance(value, int | float) and 0 <= value < math.inf):
@@ -201,6 +210,8 @@ def check_choices(cfg: Config) -> None:
         "posterior.scale_activation": ("softplus", "exp", "sqrt_exp"),
         "prior.covariance": ("diag", "full"),
         "prior.initialize": ("random", "training_images"),
+        "prior.learned": (True, False),
+        "estimator.straight_through": (True, False),
         "likelihood.scale": ("fixed", "shared", "per_pixel"),
         "likelihood.loc_activation": ("linear", "sigmoid"),
         "likelihood.output_bias": (None, "train_mean"),

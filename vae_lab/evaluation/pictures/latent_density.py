@@ -37,9 +37,10 @@ def densities(points: list[np.ndarray]) -> tuple[list[np.ndarray], np.ndarray, n
 def latent_density(subject: Subject) -> Figure | None:
     """Histograms of draws from p(z) and from the aggregate posterior, on one scale; None of a single latent.
 
-    Both by draws, so that every prior, posterior and number of latents is drawn alike.
+    Both by draws, so that every prior, posterior and number of latents is drawn alike. None of discrete latents, two of
+    which have a handful of values and no plane of them.
     """
-    if len(subject.by_activity) < 2:
+    if len(subject.by_activity) < 2 or subject.views.states is not None:
         return None
     (first, second), prior, aggregate = draws(subject)
     counted, across, upward = densities([prior, aggregate])

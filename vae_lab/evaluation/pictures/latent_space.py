@@ -18,7 +18,8 @@ PAGE = (
 def latent_space(subject: Subject) -> str | None:
     """Posterior means coloured by label, as an HTML page that brings its own library: it needs no network.
 
-    Two or three latents as they are; of more, the three most active. None of a single latent.
+    Two or three latents as they are; of more, the three most active. None of a single latent. The means of discrete
+    latents are their probabilities.
     """
     if len(subject.by_activity) < 2:
         return None

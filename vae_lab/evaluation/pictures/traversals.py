@@ -24,14 +24,41 @@ def traversal_latents(subject: Subject) -> tuple[np.ndarray, np.ndarray]:
     return chosen, z.reshape(*z.shape[:2], *subject.views.model.latent_shape)
 
 
+def traversal_states(subject: Subject, states: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Of discrete latents: the first flat index [g] of the most active groups, and z [g, n, *latent] in each state.
+
+    A group, a bit or the one-hot entries that belong together, takes all of its `states` [n, w]; the others stay at the
+    posterior's mode of the split's first image. A group's activity is the sum of its latents'.
+    """
+    states_count, width = states.shape
+    means = subject.encoded[0].reshape(len(subject.rows), -1)
+    activity = means.var(axis=0).reshape(-1, width).sum(axis=1)
+    chosen = width * np.argsort(-activity, kind="stable")[:LATENTS]
+    z = np.tile(subject.views.legal(means[0]), (len(chosen), states_count, 1))
+    for row, first in enumerate(chosen):
+        z[row, :, first : first + width] = states
+    return chosen, z.reshape(*z.shape[:2], *subject.views.model.latent_shape)
+
+
+def state_name(state: np.ndarray) -> str:
+    """A bit's value, or the number of a one-hot group's category."""
+    return str(int(state[0] if len(state) == 1 else state.argmax()))
+
+
 def traversals(subject: Subject) -> np.ndarray:
-    """The decoder's means while one latent moves, a row a latent, the most active first."""
-    chosen, z = traversal_latents(subject)
+    """The decoder's means while one latent moves, a row a latent, the most active first; a discrete one is stepped."""
+    states = subject.views.states
+    if states is None:
+        chosen, z = traversal_latents(subject)
+        columns, axis = [f"{step:+.1f}" for step in STEPS], "standard deviations of q(z) from its mean"
+    else:
+        chosen, z = traversal_states(subject, states)
+        columns, axis = [state_name(state) for state in states], "value" if states.shape[1] == 1 else "category"
     decoded = subject.decoded(z.reshape(-1, *z.shape[2:]))
     return titled(
         sheet(list(decoded.reshape(*z.shape[:2], *decoded.shape[1:]))),
         subject.title("Latent traversals"),
         rows=[subject.latent_name(latent) for latent in chosen],
-        columns=[f"{step:+.1f}" for step in STEPS],
-        axis="standard deviations of q(z) from its mean; the other latents as in the first image",
+        columns=columns,
+        axis=f"{axis}; the other latents as in the first image",
     )
