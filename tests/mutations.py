@@ -102,7 +102,7 @@ MUTATIONS = {
         "tests/test_prior.py::test_mixture_components_that_start_apart_get_different_gradients",
     ),
     "score term left in": Mutation(
-        "vae_lab/estimator/sticking_the_landing.py",
+        "vae_lab/estimator/objective.py",
         "stop_gradient=True",
         "stop_gradient=False",
         "tests/test_importance_toy.py::test_sticking_the_landing_has_no_noise_at_the_exact_posterior",

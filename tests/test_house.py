@@ -1,12 +1,15 @@
 """The rules of the house: one file an option, imports in one direction, nothing heavy at start-up."""
 
 import ast
+import inspect
 import re
 
 import pytest
 import yaml
 from conftest import CHECKOUT
 from hydra.utils import get_class
+
+from vae_lab import protocols
 
 PACKAGE = CHECKOUT / "vae_lab"
 AXES = ("encoder", "decoder", "posterior", "prior", "likelihood", "estimator")
@@ -190,6 +193,31 @@ def test_one_option_is_one_yaml_and_one_file_of_the_same_name(axis):
         assert option["_target_"].startswith(f"vae_lab.{axis}.{name}.")
         assert get_class(option["_target_"]).__doc__
     assert options <= {path.stem for path in (PACKAGE / axis).glob("*.py")}
+
+
+@pytest.mark.parametrize("axis", AXES)
+def test_parts_name_their_role_and_keep_to_it(axis):
+    """A class of an option is one of its axis's role by name; its methods take what the role's take."""
+    role = getattr(protocols, axis.capitalize())
+    told = {name: value for name, value in vars(role).items() if inspect.isfunction(value) and name[0] != "_"}
+    told |= {"__call__": vars(role)["__call__"]} if "__call__" in vars(role) and axis == "estimator" else {}
+    for path in (CHECKOUT / "conf" / axis).glob("*.yaml"):
+        part = get_class(yaml.safe_load(path.read_text())["_target_"])
+        assert role in part.__mro__, path.stem
+        for name, method in told.items():
+            assert getattr(part, name) is not method, f"{path.stem} has no {name}"
+            wanted, taken = (list(inspect.signature(one).parameters) for one in (method, getattr(part, name)))
+            assert taken == wanted, f"{path.stem}.{name} takes {taken}, and its role {wanted}"
+
+
+def test_the_model_keeps_to_its_role():
+    from vae_lab.model import VAE
+
+    assert protocols.Model in VAE.__mro__
+    for name in ("features", "encode", "latent_prior", "likelihood_parameters", "decode", "conditional_log_prob"):
+        of_role = inspect.signature(getattr(protocols.Model, name)).parameters
+        assert list(inspect.signature(getattr(VAE, name)).parameters) == list(of_role), name
+        assert vars(VAE)[name] is not vars(protocols.Model)[name]
 
 
 @pytest.mark.parametrize("group", ["data", "binarization"])

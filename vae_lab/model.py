@@ -3,8 +3,10 @@
 import keras
 import tensorflow as tf
 
+from vae_lab.protocols import Model
 
-class VAE(keras.Model):
+
+class VAE(keras.Model, Model):
     """Holds encoder, posterior, decoder, likelihood and prior (see `vae_lab.protocols`).
 
     References: Kingma, Welling, "Auto-Encoding Variational Bayes", 2014; Rezende, Mohamed, Wierstra, "Stochastic

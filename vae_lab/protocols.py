@@ -101,11 +101,34 @@ class Likelihood(Protocol):
 
 
 @runtime_checkable
+class Model(Protocol):
+    """The five parts, joined: what estimators and evaluations see of them."""
+
+    def features(self, x: Tensor) -> Tensor:
+        """x [B,H,W,C] -> what the posterior is made of, [B,(h,w,)params_size]."""
+
+    def encode(self, x: Tensor, stop_gradient: bool = False) -> Distribution:
+        """x [B,H,W,C] -> q(z|x), batch [B], event `latent`."""
+
+    def latent_prior(self) -> Distribution:
+        """Returns p(z), batch [], event `latent`."""
+
+    def likelihood_parameters(self, z: Tensor) -> Tensor:
+        """z [...,latent] -> what the likelihood is made of, [...,H,W,C*P]."""
+
+    def decode(self, z: Tensor) -> Distribution:
+        """z [...,latent] -> p(x|z), batch [...], event [H,W,C]."""
+
+    def conditional_log_prob(self, parameters: Tensor, x: Tensor) -> Tensor:
+        """parameters [...,B,H,W,C*P] of the likelihood, x [B,H,W,C] -> log p(x|z) [...,B]."""
+
+
+@runtime_checkable
 class Estimator(Protocol):
     """The objective: a stochastic estimate of a bound on log p(x), and how its gradient is taken."""
 
     samples: int  # K, draws of z an image in a group
     groups: int  # M, groups that are averaged
 
-    def __call__(self, model: Any, x: Tensor, seed: Tensor, epoch: Tensor | None = None) -> Terms:
+    def __call__(self, model: Model, x: Tensor, seed: Tensor, epoch: Tensor | None = None) -> Terms:
         """model, x [B,H,W,C], stateless seed [2], epochs trained so far (None: all warm-up is over) -> terms."""

@@ -5,9 +5,10 @@ import math
 import keras
 
 from vae_lab.layers.convolutions import Stack, upward
+from vae_lab.protocols import Decoder
 
 
-class Conv(keras.Sequential):
+class Conv(keras.Sequential, Decoder):
     """A dense layer reshaped to `base`, then transposed or plain convolutions; the last one is linear.
 
     All but the last layer are followed by the activation. `output_bias` has one entry a channel, as

@@ -3,9 +3,10 @@
 import keras
 
 from vae_lab.layers.convolutions import Stack, upward
+from vae_lab.protocols import Decoder
 
 
-class ConvSpatial(keras.Sequential):
+class ConvSpatial(keras.Sequential, Decoder):
     """Transposed or plain convolutions from z [N,h,w,c]; no dense layer, and the last one is linear.
 
     All but the last layer are followed by the activation. `output_bias` has one entry a channel, as

@@ -6,9 +6,10 @@ import keras
 
 from vae_lab.layers.gated import GatedDense
 from vae_lab.layers.output_bias import per_pixel
+from vae_lab.protocols import Decoder
 
 
-class GatedMLP(keras.Sequential):
+class GatedMLP(keras.Sequential, Decoder):
     """Gated dense layers from the flattened latent; the last one is linear and starts from `output_bias`."""
 
     bias_per_pixel = True

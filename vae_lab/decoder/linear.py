@@ -5,9 +5,10 @@ import math
 import keras
 
 from vae_lab.layers.output_bias import per_pixel
+from vae_lab.protocols import Decoder
 
 
-class Linear(keras.Sequential):
+class Linear(keras.Sequential, Decoder):
     """One dense layer from the flattened latent, which starts from `output_bias`.
 
     With Gaussian pixels of a shared scale and a standard Gaussian prior the model is probabilistic PCA (Tipping,

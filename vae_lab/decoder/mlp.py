@@ -5,8 +5,10 @@ import math
 import keras
 import numpy as np
 
+from vae_lab.protocols import Decoder
 
-class MLP(keras.Sequential):
+
+class MLP(keras.Sequential, Decoder):
     """Dense layers from the flattened latent; the last one is linear and starts from `output_bias`."""
 
     bias_per_pixel = True

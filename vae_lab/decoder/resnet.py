@@ -6,9 +6,10 @@ import keras
 
 from vae_lab.layers.output_bias import per_channel
 from vae_lab.layers.residual import ResidualBlock
+from vae_lab.protocols import Decoder
 
 
-class ResNet(keras.Sequential):
+class ResNet(keras.Sequential, Decoder):
     """A linear dense layer, then stages, each of residual blocks, upsampling and a 3x3 convolution; last, a linear one.
 
     The mirror of the residual encoder: a stage doubles height and width, less one where the encoder rounded up, so

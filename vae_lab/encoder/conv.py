@@ -3,9 +3,10 @@
 import keras
 
 from vae_lab.layers.convolutions import Stack
+from vae_lab.protocols import Encoder
 
 
-class Conv(keras.Sequential):
+class Conv(keras.Sequential, Encoder):
     """Pixels less `shift`, convolutions, then dense layers; the last one is linear.
 
     `stack`: the settings of a `Stack`.

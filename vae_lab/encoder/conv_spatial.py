@@ -3,9 +3,10 @@
 import keras
 
 from vae_lab.layers.convolutions import Stack
+from vae_lab.protocols import Encoder
 
 
-class ConvSpatial(keras.Sequential):
+class ConvSpatial(keras.Sequential, Encoder):
     """Convolutions, the last one linear and to features [B,h,w,output_size]; no dense layer.
 
     `stack`: the settings of a `Stack`, whose `filters` has an entry less than the others.

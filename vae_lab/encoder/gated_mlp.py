@@ -3,9 +3,10 @@
 import keras
 
 from vae_lab.layers.gated import GatedDense
+from vae_lab.protocols import Encoder
 
 
-class GatedMLP(keras.Sequential):
+class GatedMLP(keras.Sequential, Encoder):
     """Gated dense layers over the flattened image; the last layer is linear and has no gate."""
 
     def __init__(self, output_size, hidden, initializer):

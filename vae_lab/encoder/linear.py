@@ -2,8 +2,10 @@
 
 import keras
 
+from vae_lab.protocols import Encoder
 
-class Linear(keras.Sequential):
+
+class Linear(keras.Sequential, Encoder):
     """One dense layer over the flattened image."""
 
     def __init__(self, output_size, initializer):

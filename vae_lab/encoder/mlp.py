@@ -2,8 +2,10 @@
 
 import keras
 
+from vae_lab.protocols import Encoder
 
-class MLP(keras.Sequential):
+
+class MLP(keras.Sequential, Encoder):
     """Dense layers over the flattened image; the last one is linear."""
 
     def __init__(self, output_size, hidden, activation, initializer):

@@ -3,9 +3,10 @@
 import keras
 
 from vae_lab.layers.residual import ResidualBlock
+from vae_lab.protocols import Encoder
 
 
-class ResNet(keras.Sequential):
+class ResNet(keras.Sequential, Encoder):
     """Stages, each a 3x3 convolution of stride 2 and residual blocks, then one linear dense layer.
 
     A stage halves height and width, rounded up, so that any image fits.

@@ -15,11 +15,7 @@ class DoublyReparameterized(Objective):
     """
 
     def __call__(self, model, x, seed, epoch=None):
-        features, p = model.features(x), model.latent_prior()
-        z = model.posterior.distribution(features).sample((self.groups, self.samples), seed=seed)
-        q = model.posterior.distribution(features, stop_gradient=True)
-        rate = q.log_prob(z) - p.log_prob(z)
-        distortion = -model.decode(z).log_prob(x)
+        z, p, rate, distortion = self.along_the_path(model, x, seed)
         log_weight = -(rate + distortion)
         bound = tf.reduce_mean(tfp.math.reduce_logmeanexp(log_weight, axis=1), axis=0)
 

@@ -2,10 +2,10 @@
 
 import tensorflow as tf
 
-from vae_lab.protocols import Terms
+from vae_lab.protocols import Estimator, Terms
 
 
-class Objective:
+class Objective(Estimator):
     """What all estimators share: how many samples, and how the loss weighs the rate.
 
     Args:
@@ -33,6 +33,17 @@ class Objective:
             return self.beta
         position = epoch % self.cycle_epochs if self.cycle_epochs else epoch
         return self.beta * tf.minimum(1.0, position / self.warmup_epochs)
+
+    def along_the_path(self, model, x, seed):
+        """Draws, and what they cost, with log q(z|x) differentiated through z alone: the path gradient.
+
+        Returns:
+          z [M,K,B,*latent]; the prior; rate and distortion [M,K,B] at each z.
+        """
+        features, p = model.features(x), model.latent_prior()
+        z = model.posterior.distribution(features).sample((self.groups, self.samples), seed=seed)
+        q = model.posterior.distribution(features, stop_gradient=True)
+        return z, p, q.log_prob(z) - p.log_prob(z), -model.decode(z).log_prob(x)
 
     def elbo_terms(self, rate, distortion, epoch=None) -> Terms:
         """rate [B] and distortion [B] -> the terms of an estimator of the ELBO."""

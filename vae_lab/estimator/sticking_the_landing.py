@@ -15,10 +15,6 @@ class StickingTheLanding(Objective):
     """
 
     def __call__(self, model, x, seed, epoch=None):
-        features, p = model.features(x), model.latent_prior()
-        z = model.posterior.distribution(features).sample((self.groups, self.samples), seed=seed)
-        q = model.posterior.distribution(features, stop_gradient=True)
-        rate = q.log_prob(z) - p.log_prob(z)
-        distortion = -model.decode(z).log_prob(x)
+        _, _, rate, distortion = self.along_the_path(model, x, seed)
         bound = tf.reduce_mean(tfp.math.reduce_logmeanexp(-(rate + distortion), axis=1), axis=0)
         return self.bound_terms(rate, distortion, bound, loss=-bound)

@@ -8,6 +8,8 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from vae_lab.protocols import Likelihood
+
 tfd = tfp.distributions
 
 
@@ -53,7 +55,7 @@ class BernoulliImages(tfp.distributions.Independent):
         return bernoulli_log_prob(x, logits)
 
 
-class Bernoulli(keras.layers.Layer):
+class Bernoulli(keras.layers.Layer, Likelihood):
     """p(x|z) = prod_pixels Bernoulli(x; logits).
 
     For pixels strictly between 0 and 1 `log_prob` is minus the cross-entropy, which is no density: the option

@@ -6,6 +6,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from vae_lab.likelihood.bisection import increasing_inverse
+from vae_lab.protocols import Likelihood
 
 tfd = tfp.distributions
 
@@ -46,7 +47,7 @@ class CategoricalLevels(tfp.distributions.Distribution):
         return tf.cast(self.level.sample(n, seed=seed), self.dtype) / self.last
 
 
-class Categorical(keras.layers.Layer):
+class Categorical(keras.layers.Layer, Likelihood):
     """p(x|z) = prod_pixels softmax(logits)[level of x], x = level / (levels - 1).
 
     The parameters are the logits of a pixel's first channel, then those of the next.

@@ -5,11 +5,12 @@ import numpy as np
 import tensorflow_probability as tfp
 
 from vae_lab.likelihood.bisection import increasing_inverse
+from vae_lab.protocols import Likelihood
 
 tfd = tfp.distributions
 
 
-class ContinuousBernoulli(keras.layers.Layer):
+class ContinuousBernoulli(keras.layers.Layer, Likelihood):
     """p(x|z) = prod_pixels C(l) l^x (1-l)^(1-x) on [0, 1], by the logit of l.
 
     C(l) = 2 atanh(1-2l) / (1-2l), and 2 at l = 1/2. Its mean is not l but 1 / (1 - exp(-logit)) - 1 / logit.

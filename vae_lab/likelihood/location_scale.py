@@ -6,11 +6,12 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from vae_lab.numerics import inverse_softplus, positive
+from vae_lab.protocols import Likelihood
 
 tfd = tfp.distributions
 
 
-class LocationScale(keras.layers.Layer):
+class LocationScale(keras.layers.Layer, Likelihood):
     """p(x|z) = prod_pixels p(x; loc, scale), with the scale fixed, learned once, or given by the decoder.
 
     With scale "per_pixel" the parameters are loc and the unconstrained scale, one after the other along the last axis.

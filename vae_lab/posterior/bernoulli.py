@@ -5,6 +5,8 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from vae_lab.protocols import Posterior
+
 tfd = tfp.distributions
 
 
@@ -15,7 +17,7 @@ class BinaryConcrete(tfp.distributions.RelaxedBernoulli):
         return tf.sigmoid(self._transformed_logistic().distribution.sample(n, seed=seed))
 
 
-class Bernoulli(keras.layers.Layer):
+class Bernoulli(keras.layers.Layer, Posterior):
     """q(z|x): independent bits z_i in {0, 1}, of which the features are the logits; over a grid of them too.
 
     `log_prob` is linear in z, and is given at any z.

@@ -6,11 +6,12 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from vae_lab.layers.one_hot import OneHot, flattened_groups
+from vae_lab.protocols import Posterior
 
 tfd = tfp.distributions
 
 
-class Categorical(keras.layers.Layer):
+class Categorical(keras.layers.Layer, Posterior):
     """q(z|x): independent groups of `categories` latents, one of each group 1 and the others 0; over a grid too.
 
     z [L] holds L / `categories` groups one after the other, and the features are their logits in the same places.

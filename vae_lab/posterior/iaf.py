@@ -8,6 +8,7 @@ from vae_lab.layers.flat_latent import flat_size
 from vae_lab.layers.gaussian_flow import GaussianFlow
 from vae_lab.layers.masked import MaskedNetwork
 from vae_lab.numerics import positive
+from vae_lab.protocols import Posterior
 
 tfb = tfp.bijectors
 tfd = tfp.distributions
@@ -56,7 +57,7 @@ class GatedStep(tfp.bijectors.Bijector):
         return tf.while_loop(lambda latent, z: latent <= size, solve_one, (first, start), maximum_iterations=size)[1]
 
 
-class IAF(keras.layers.Layer):
+class IAF(keras.layers.Layer, Posterior):
     """q(z|x): z_0 ~ N(loc, diag(scale^2)), then `steps` times z <- gate * z + (1 - gate) * m.
 
     m and gate come from a masked network of z and of a context vector from the encoder; latents are counted in

@@ -5,11 +5,12 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from vae_lab.numerics import positive
+from vae_lab.protocols import Posterior
 
 tfd = tfp.distributions
 
 
-class MVNDiag(keras.layers.Layer):
+class MVNDiag(keras.layers.Layer, Posterior):
     """q(z|x) = N(loc, diag(scale^2)), independent over the grid of a spatial latent (Kingma, Welling 2014).
 
     The features are loc and the unconstrained scale, one after the other along the last axis. A scale that

@@ -6,11 +6,12 @@ import tensorflow_probability as tfp
 
 from vae_lab.layers.flat_latent import flat_size
 from vae_lab.layers.scale_tril import scale_tril, tril_size
+from vae_lab.protocols import Posterior
 
 tfd = tfp.distributions
 
 
-class MVNTriL(keras.layers.Layer):
+class MVNTriL(keras.layers.Layer, Posterior):
     """q(z|x) = N(loc, T T'), T lower triangular with a positive diagonal.
 
     The features are loc [L] and the entries of T [L(L+1)/2], the diagonal's unconstrained, one after the other.

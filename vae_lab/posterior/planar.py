@@ -8,6 +8,7 @@ from vae_lab.layers.flat_latent import flat_size
 from vae_lab.layers.gaussian_flow import GaussianFlow
 from vae_lab.layers.tanh_root import slope_at, tanh_root
 from vae_lab.numerics import inverse_softplus, positive
+from vae_lab.protocols import Posterior
 
 tfb = tfp.bijectors
 tfd = tfp.distributions
@@ -52,7 +53,7 @@ class PlanarStep(tfp.bijectors.Bijector):
         return y - self._u * tf.tanh(tanh_root(self._height(y), self._slope))
 
 
-class Planar(keras.layers.Layer):
+class Planar(keras.layers.Layer, Posterior):
     """q(z|x): z_0 ~ N(loc, diag(scale^2)), then `steps` times z <- z + u tanh(w'z + b).
 
     The features are loc [L], the unconstrained scale [L], and of each step w [L], u [L] and b [1], one after the

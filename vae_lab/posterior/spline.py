@@ -9,6 +9,7 @@ from vae_lab.layers.coupling import SplineCoupling
 from vae_lab.layers.flat_latent import flat_size
 from vae_lab.layers.gaussian_flow import GaussianFlow
 from vae_lab.numerics import positive
+from vae_lab.protocols import Posterior
 
 tfb = tfp.bijectors
 tfd = tfp.distributions
@@ -36,13 +37,14 @@ class LocScale(tfp.bijectors.Bijector):
         return tf.reduce_sum(tf.math.log(self._scale), axis=-1)
 
 
-class Spline(keras.layers.Layer):
+class Spline(keras.layers.Layer, Posterior):
     """q(z|x): z_0 ~ N(0, I), `couplings` couplings by rational quadratic splines, then z = loc + scale * z_0.
 
     The couplings keep the halves in turn; their networks see the kept half and a context vector from the encoder. The
     features are loc [L], the unconstrained scale [L] and the context, one after the other. Loc and scale come last,
     so that the splines' interval [-bound, bound] covers the noise wherever the posterior is and however narrow.
-    `scale_floor` bounds the scale from below. Both directions are in closed form.
+    `scale_floor` bounds the scale from below. Both directions are in closed form. `spline`: the settings of a
+    `SplineCoupling`.
 
     References: Durkan, Bekasov, Murray, Papamakarios, "Neural Spline Flows", 2019, sections 3 and 5.2.
 
@@ -50,7 +52,7 @@ class Spline(keras.layers.Layer):
       UsageError: when the latent has no two halves.
     """
 
-    def __init__(self, latent_size, couplings, bins, bound, hidden, context, activation, scale_activation, scale_floor):
+    def __init__(self, latent_size, couplings, context, scale_activation, scale_floor, **spline):
         super().__init__(name="posterior")
         if latent_size < 2:
             raise UsageError("latent_size=1: posterior=spline couples two halves of the latent, so it needs at least 2")
@@ -59,9 +61,7 @@ class Spline(keras.layers.Layer):
         self.scale_activation = scale_activation
         self.scale_floor = scale_floor
         self.couplings = [
-            SplineCoupling(
-                latent_size, bins, bound, hidden, activation, bool(step % 2), f"coupling_{step}", context=context
-            )
+            SplineCoupling(latent_size, reverse=bool(step % 2), name=f"coupling_{step}", context=context, **spline)
             for step in range(couplings)
         ]
 

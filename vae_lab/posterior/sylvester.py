@@ -12,6 +12,7 @@ from vae_lab.layers.gaussian_flow import GaussianFlow
 from vae_lab.layers.scale_tril import tril_size
 from vae_lab.layers.tanh_root import slope_at, tanh_root
 from vae_lab.numerics import positive
+from vae_lab.protocols import Posterior
 
 tfb = tfp.bijectors
 tfd = tfp.distributions
@@ -104,7 +105,7 @@ class SylvesterStep(tfp.bijectors.Bijector):
         return y - self._turned_back(tf.linalg.matvec(self._r, tanh))
 
 
-class Sylvester(keras.layers.Layer):
+class Sylvester(keras.layers.Layer, Posterior):
     """q(z|x): z_0 ~ N(loc, diag(scale^2)), then `steps` Householder-Sylvester steps.
 
     The features are loc [L], the unconstrained scale [L], and of each step v [H,L], R and S [M(M+1)/2] each and b [M],

@@ -6,11 +6,12 @@ import tensorflow_probability as tfp
 
 from vae_lab.layers.flat_latent import flat_size
 from vae_lab.layers.masked import MaskedNetwork
+from vae_lab.protocols import Prior
 
 tfd = tfp.distributions
 
 
-class Autoregressive(keras.layers.Layer):
+class Autoregressive(keras.layers.Layer, Prior):
     """p(z) = prod_i p(z_i | z_1, ..., z_(i-1)), bits whose logits come from one masked network. Starts near 1/2 each.
 
     `log_prob` takes one pass of the network, a draw one pass a bit.

@@ -4,10 +4,12 @@ import keras
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from vae_lab.protocols import Prior
+
 tfd = tfp.distributions
 
 
-class Bernoulli(keras.layers.Layer):
+class Bernoulli(keras.layers.Layer, Prior):
     """p(z): independent bits of probability 1/2, or with `learned` of probabilities that start there."""
 
     def __init__(self, latent_shape, learned):

@@ -4,9 +4,10 @@ import keras
 import tensorflow as tf
 
 from vae_lab.layers.one_hot import OneHot, flattened_groups
+from vae_lab.protocols import Prior
 
 
-class Categorical(keras.layers.Layer):
+class Categorical(keras.layers.Layer, Prior):
     """p(z): independent one-hot groups, uniform over `categories`, or with `learned` of logits that start equal."""
 
     def __init__(self, latent_shape, categories, learned):

@@ -7,12 +7,13 @@ import tensorflow_probability as tfp
 from vae_lab.errors import UsageError
 from vae_lab.layers.coupling import AffineCoupling
 from vae_lab.layers.flat_latent import flat_size
+from vae_lab.protocols import Prior
 
 tfb = tfp.bijectors
 tfd = tfp.distributions
 
 
-class Flow(keras.layers.Layer):
+class Flow(keras.layers.Layer, Prior):
     """p(z): z_0 ~ N(0, I), then `couplings` affine couplings that keep the halves in turn. Starts near N(0, I).
 
     References: Dinh, Sohl-Dickstein, Bengio, "Density estimation using Real NVP", 2017; as a prior: Huang et al.,

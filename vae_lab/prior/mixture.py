@@ -7,11 +7,12 @@ from vae_lab.layers.flat_latent import flat_size
 from vae_lab.layers.gaussian_mixture import gaussian_mixture
 from vae_lab.layers.scale_tril import raw_identity, scale_tril, tril_size
 from vae_lab.numerics import inverse_softplus, positive
+from vae_lab.protocols import Prior
 
 tfd = tfp.distributions
 
 
-class Mixture(keras.layers.Layer):
+class Mixture(keras.layers.Layer, Prior):
     """p(z) = sum_k w_k N(loc_k, T_k T_k'), with weights, means and scales all learned.
 
     The scales T_k are diagonal, or with `covariance="full"` lower triangular. The means start at random, `loc_spread`

@@ -4,10 +4,12 @@ import keras
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from vae_lab.protocols import Prior
+
 tfd = tfp.distributions
 
 
-class MVN(keras.layers.Layer):
+class MVN(keras.layers.Layer, Prior):
     """p(z) = N(0, I). No weights."""
 
     def __init__(self, latent_shape):

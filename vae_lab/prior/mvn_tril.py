@@ -5,11 +5,12 @@ import tensorflow_probability as tfp
 
 from vae_lab.layers.flat_latent import flat_size
 from vae_lab.layers.scale_tril import raw_identity, scale_tril, tril_size
+from vae_lab.protocols import Prior
 
 tfd = tfp.distributions
 
 
-class MVNTriL(keras.layers.Layer):
+class MVNTriL(keras.layers.Layer, Prior):
     """p(z) = N(loc, T T'), T lower triangular with a positive diagonal, all learned. Starts as N(0, I).
 
     What it adds to a model a linear layer at the foot of the decoder could add as well: it frees the decoder's input

@@ -7,12 +7,13 @@ import tensorflow_probability as tfp
 from vae_lab.errors import UsageError
 from vae_lab.layers.coupling import SplineCoupling
 from vae_lab.layers.flat_latent import flat_size
+from vae_lab.protocols import Prior
 
 tfb = tfp.bijectors
 tfd = tfp.distributions
 
 
-class Spline(keras.layers.Layer):
+class Spline(keras.layers.Layer, Prior):
     """p(z): what `couplings` couplings by rational quadratic splines take to N(0, I). Starts near N(0, I).
 
     The couplings keep the halves in turn. They map z to the noise, the way that training goes; sampling inverts the

@@ -6,9 +6,10 @@ import tensorflow as tf
 
 from vae_lab.errors import UsageError
 from vae_lab.layers.gaussian_mixture import gaussian_mixture
+from vae_lab.protocols import Prior
 
 
-class Vamp(keras.layers.Layer):
+class Vamp(keras.layers.Layer, Prior):
     """p(z) = (1/K) sum_k q(z|u_k), the pseudo-inputs u_k [H,W,C] learned and the weights equal.
 
     Each call encodes the pseudo-inputs anew, so that p(z) follows the encoder and passes it gradient. They are kept in

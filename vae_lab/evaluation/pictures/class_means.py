@@ -25,12 +25,7 @@ def class_means(subject: Subject) -> np.ndarray | None:
     what = "Class means" if len(classes) == len(shown) else f"Means of {len(shown)} of {len(classes)} classes"
     decoded = subject.decoded(subject.views.legal(latents))
     return titled(
-        sheet(
-            [
-                cells(scaled(images, subject.images.levels), subject.limits),
-                subject.decoded(subject.views.legal(latents)),
-            ]
-        ),
+        sheet([cells(scaled(images, subject.images.levels), subject.limits), decoded]),
         subject.title(what),
         rows=["mean of x", "x at mean z"],
         columns=[subject.class_name(label) for label in shown],
