@@ -10,7 +10,7 @@ import platform
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from benchmarks import evaluation, jobs, report_time, startup, training
+from benchmarks import evaluation, jobs, plain_formulas, report_time, startup, training
 from benchmarks.specification import MODELS, QUICK
 from vae_lab.tracking.environment import environment
 
@@ -59,6 +59,12 @@ REPORTS = """\
 
 The report of a study, all its runs in one sqlite store; it reads them itself.
 """
+FORMULAS = """\
+## Formulas written otherwise
+
+Three places compute what a plain formula says in another way, and a test holds each to its plain formula. The two are
+measured turn by turn in one process: medians, and the ratio within a turn.
+"""
 STARTUP = """\
 ## Start-up
 
@@ -99,6 +105,8 @@ def measure(quick: bool) -> str:
     add(jobs.table(jobs.measure(overrides)))
     add(REPORTS)
     add(report_time.table(report_time.Size(arms=2, seeds=2, epochs=5, images=10) if quick else report_time.Size()))
+    add(FORMULAS)
+    add(plain_formulas.table(1 if quick else plain_formulas.TURNS))
     add(STARTUP.format(often="once" if quick else f"{STARTS} times"))
     add(startup.table(1 if quick else STARTS))
     return "\n\n".join(parts) + "\n"

@@ -402,7 +402,7 @@ def test_short_form_of_a_published_system_runs(name, tmp_path, monkeypatch):
         cfg = compose(*overrides)
         value = run_job(cfg, overrides, {"experiment": name})
         store = open_store(cfg.tracking.uri, cfg.tracking.experiment_name, cfg.tracking.artifacts)
-        (record,) = runs_tagged(store, "vae_lab.evaluation", job.evaluation)
+        (record,) = runs_tagged(store, "vae_lab.evaluation", job.identity.evaluation)
         assert (record.status, record.tags["vae_lab.arm"]) == ("FINISHED", job.arm)
         assert record.tags["vae_lab.experiment"] == name
         assert record.params["data.name"] == ("gaussian_toy" if name == "gaussian_toy" else "digits")

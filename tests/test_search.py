@@ -203,7 +203,7 @@ def test_a_study_that_is_another_search_is_refused(tmp_path):
     for change, message in (
         ({"space": {"x": "...", "y": "..."}}, "study_name=one in .* is another search: its space differs in y"),
         ({"seeds": ["0", "1"]}, r"its seeds was \['0'\]"),
-        ({"rest": "b"}, "another model, data set, training or evaluation"),
+        ({"rest": "b"}, "another model, data set, training, evaluation or code"),
     ):
         with pytest.raises(UsageError, match=message):
             open_study("one", url, "maximize", SETTINGS | change, TPE, None)
