@@ -30,7 +30,7 @@ test-services: $(SERVICES)  ## sweeps over Slurm, Ray and an MLflow server on Po
 
 correctness: $(ENV)  ## measure docs/correctness.md anew
 	$(RUN) -m pytest --figures docs/correctness.md tests/test_ppca.py tests/test_importance_toy.py tests/test_evaluation.py \
-	  tests/test_posterior.py tests/test_prior.py tests/test_likelihood.py
+	  tests/test_posterior.py tests/test_prior.py tests/test_likelihood.py tests/test_sphere.py
 
 benchmarks: $(ENV)  ## measure speed beside its peers into docs/benchmarks.md (a quarter of an hour)
 	$(RUN) -m benchmarks

@@ -3,6 +3,8 @@
 import keras
 import tensorflow as tf
 
+from vae_lab.layers.space import Reals
+
 
 class VAE(keras.Model):
     """Holds encoder, posterior, decoder, likelihood and prior (see `vae_lab.protocols`).
@@ -19,6 +21,11 @@ class VAE(keras.Model):
         self.likelihood = likelihood
         self.prior = prior
         self.latent_shape = tuple(latent_shape)
+
+    @property
+    def space(self):
+        """The space that latents lie in: R^L, unless the posterior says another."""
+        return getattr(self.posterior, "space", Reals())
 
     def build(self, image_shape):
         """The parts have made their weights already; Keras asks for this method."""
@@ -50,5 +57,5 @@ class VAE(keras.Model):
         return self.prior.distribution(self.encode)
 
     def call(self, x):
-        """Mean reconstruction through the posterior mean, [B,H,W,C]."""
-        return self.decode(self.encode(x).mean()).mean()
+        """Mean reconstruction through the latent nearest to the posterior mean, [B,H,W,C]."""
+        return self.decode(self.space.nearest(self.encode(x).mean())).mean()

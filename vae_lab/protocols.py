@@ -47,6 +47,7 @@ class Posterior(Protocol):
     """q(z|x), the approximate posterior. Made with `latent_size`, the length of z's last axis."""
 
     params_size: int  # how many features a latent vector takes
+    # `space`, the space that latents lie in (see vae_lab.layers.space): only of one that is not R^L.
 
     def distribution(self, features: Tensor, stop_gradient: bool = False) -> Distribution:
         """features [B,(h,w,)params_size] -> distribution with batch [B] and event `latent`.

@@ -120,6 +120,11 @@ def check_latent(cfg: Config) -> None:
         raise UsageError(
             "prior=flow couples halves of the latent, and latent_size=1 has none; use latent_size=2 or more"
         )
+    if fact(cfg.posterior, "support") == "sphere" and cfg.latent_size < 2:
+        raise UsageError(
+            f"posterior={cfg.posterior.name} is on the unit sphere of R^latent_size, and latent_size={cfg.latent_size} "
+            "has none; use latent_size=2 or more"
+        )
     if not fact(cfg.encoder, "spatial_latent"):
         return
     flat = {f"{axis}={cfg[axis].name}": fact(cfg[axis], "flat_latent") for axis in ("posterior", "prior", "decoder")}

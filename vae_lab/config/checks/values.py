@@ -112,7 +112,12 @@ def check_numbers(cfg: Config) -> None:
                 continue
             if not (isinstance(value, int | float) and 0 < value < math.inf):
                 raise UsageError(f"{key}={_shown(value)} must be a number above 0")
-    at_least_zero = ("estimator.beta", "estimator.warmup_epochs", "estimator.free_bits")
+    at_least_zero = (
+        "estimator.beta",
+        "estimator.warmup_epochs",
+        "estimator.free_bits",
+        "posterior.concentration_floor",
+    )
     for key in (*at_least_zero, "training.early_stopping.min_delta", "training.checkpoint_seconds"):
         for value in _set(cfg, key):
             if not (isinstance(value, int | float) and 0 <= value < math.inf):

@@ -11,7 +11,7 @@ MOST_CLASSES = 20
 def class_means(subject: Subject) -> np.ndarray | None:
     """The mean image of each class above the decoder's mean at its mean latent; None without labels.
 
-    The mean latent of a class is that of its posterior means.
+    The mean latent of a class is that of its posterior means, brought to the latent space: on the sphere its direction.
     """
     labels = subject.encoded_labels
     if labels is None:

@@ -12,13 +12,17 @@ STEPS = np.linspace(0.0, 1.0, 9)
 
 
 def interpolations(subject: Subject) -> np.ndarray:
-    """Pairs of images, and between them the decoder's means on the straight line of their posterior means."""
+    """Pairs of images, and between them the decoder's means on the shortest path between their posterior means.
+
+    That is the straight line, or on the sphere the great circle.
+    """
     first, last = np.split(fixed_rows(subject.pixels, 2 * PAIRS), 2)
     starts, ends = (
         subject.views.encode(subject.pixels[rows], subject.levels, seed_for(subject.seed, "interpolations"))[0]
         for rows in (first, last)
     )
-    between = np.stack([subject.decoded((1 - step) * starts + step * ends) for step in STEPS], axis=1)
+    path = [np.asarray(subject.views.model.space.between(starts, ends, step)) for step in STEPS]
+    between = np.stack([subject.decoded(z) for z in path], axis=1)
     rows = np.concatenate([subject.images(first)[:, np.newaxis], between, subject.images(last)[:, np.newaxis]], axis=1)
     return titled(
         sheet(list(rows)),

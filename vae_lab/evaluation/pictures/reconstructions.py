@@ -11,7 +11,10 @@ DRAWS = 3
 
 
 def reconstructions(subject: Subject) -> np.ndarray:
-    """Fixed images above the decoder's means at the posterior's mean and at draws from the posterior."""
+    """Fixed images above the decoder's means at the posterior's mean and at draws from the posterior.
+
+    On the sphere the mean stands for its direction.
+    """
     rows = fixed_rows(subject.pixels, COLUMNS)
     seed = seed_for(subject.seed, "reconstructions")
     mean, draws = subject.views.encode(subject.pixels[rows], subject.levels, seed)

@@ -13,15 +13,18 @@ def traversal_latents(subject: Subject) -> tuple[np.ndarray, np.ndarray]:
     """The most active latents, as flat indices [l]; and z [l, steps, *latent] that move one of them each.
 
     All others stay at the posterior mean of the split's first image. The moved one goes over mean + step * standard
-    deviation of the aggregate posterior, by draws: a range that any prior has in common with the data.
+    deviation of the aggregate posterior, by draws: a range that any prior has in common with the data. On the sphere
+    the others give way in proportion, and the range ends at the poles.
     """
     means = subject.encoded[0].reshape(len(subject.rows), -1)
     draws = subject.encoded[1].reshape(-1, means.shape[1])
     chosen = subject.by_activity[:LATENTS]
-    z = np.tile(means[0], (len(chosen), len(STEPS), 1))
+    model = subject.views.model
+    z = np.empty((len(chosen), len(STEPS), means.shape[1]), means.dtype)
     for row, latent in enumerate(chosen):
-        z[row, :, latent] = draws[:, latent].mean() + STEPS * draws[:, latent].std()
-    return chosen, z.reshape(*z.shape[:2], *subject.views.model.latent_shape)
+        values = draws[:, latent].mean() + STEPS * draws[:, latent].std()
+        z[row] = [model.space.moved(means[0], latent, value) for value in values]
+    return chosen, z.reshape(*z.shape[:2], *model.latent_shape)
 
 
 def traversals(subject: Subject) -> np.ndarray:

@@ -25,7 +25,9 @@ class Views:
         latents = tf.TensorSpec([None, *model.latent_shape], tf.float32)
         seed = tf.TensorSpec([2], tf.int32)
         self._encode = tf.function(self._encode_images, input_signature=[images, seed])
-        self._decode = tf.function(lambda z: model.decode(z).mean(), input_signature=[latents])
+        self._decode = tf.function(
+            lambda z: model.decode(model.space.nearest(z)).mean(), input_signature=[latents]
+        )
         self._decode_draw = tf.function(lambda z, s: model.decode(z).sample(seed=s), input_signature=[latents, seed])
         self._prior = tf.function(
             lambda count, s: model.latent_prior().sample(count, seed=s),
@@ -46,7 +48,7 @@ class Views:
         return np.concatenate(means), np.concatenate(draws, axis=1)
 
     def decode(self, z):
-        """z [N, *latent] -> mean of p(x|z) [N,H,W,C]."""
+        """z [N, *latent], brought to the latent space -> mean of p(x|z) [N,H,W,C]."""
         return self._decode(z).numpy()
 
     def decode_draw(self, z, seed):
