@@ -84,8 +84,8 @@ def cosine_density(name, size, k, nodes=20_001):
 
     From the definition of the family alone: weights of sum 1, in proportion to the unnormalized density of the angle.
     """
-    # By the scale of the density: quadratic near 0, where a large k puts everything.
-    share = np.linspace(0, 1, nodes + 2)[1:-1]
+    # The midpoint rule over where the density is: near 0 for a large k.
+    share = (np.arange(nodes) + 0.5) / nodes
     wide = min(1.0, 40 * math.sqrt((size + 1) / (k + size)) / math.pi)
     angles = math.pi * wide * share
     tilt = k * (np.cos(angles) - 1) if name == "von_mises_fisher" else 2 * k * np.log(np.cos(angles / 2))
@@ -127,7 +127,7 @@ def test_derivatives_of_the_bessel_functions(size, jit):
 
     log_mean, ratio, by_log, by_ratio = (number.numpy() for number in numbers(k))
     np.testing.assert_allclose(by_log, ratio, rtol=1e-9)
-    assert (log_mean[0], ratio[0]) == (0.0, 0.0)
+    assert (abs(log_mean[0]) < 1e-15, ratio[0]) == (True, 0.0)
     assert by_ratio[0] == pytest.approx(1 / size, rel=1e-10)
     riccati = 1 - ratio[1:] ** 2 - (size - 1) * ratio[1:] / k[1:]
     np.testing.assert_allclose(by_ratio[1:], riccati, rtol=1e-6)
@@ -150,12 +150,12 @@ def test_density_kl_and_mean_meet_quadrature(name, size, k):
     ring = math.log(2) if size == 2 else log_area(size - 1)
     step = angles[1] - angles[0]
     integral = np.sum(np.exp(log_q + ring + (size - 2) * np.log(np.sin(angles)))) * step
-    assert integral == pytest.approx(1.0, abs=2e-3 if size == 2 else 1e-4)  # for m = 2 by the ends of the interval
+    assert integral == pytest.approx(1.0, abs=1e-4)
     expected = weights @ log_q
     kl, entropy = float(q.kl_divergence(tfd.SphericalUniform(size))[0]), float(q.entropy()[0])
-    assert kl == pytest.approx(expected + log_area(size), abs=1e-5 * max(1.0, abs(log_area(size))) + 1e-3 * (size == 2))
+    assert kl == pytest.approx(expected + log_area(size), abs=1e-5 * max(1.0, abs(log_area(size))))
     assert entropy == pytest.approx(log_area(size) - kl, rel=1e-6, abs=1e-6)
-    cosine = float(q.mean()[0] @ q.mean_direction[0])
+    cosine = q.mean().numpy()[0] @ q.mean_direction.numpy()[0]
     assert cosine == pytest.approx(weights @ np.cos(angles), abs=1e-5)
     np.testing.assert_allclose(q.mode(), q.mean_direction)
 
@@ -195,16 +195,17 @@ def test_power_spherical_kl_and_density_equal_tfps(figure):
 def test_without_concentration_it_is_the_uniform_distribution(name, size):
     q, p = distribution(name, size, 0.0, 7), prior("uniform_sphere", (size,)).distribution(None)
     z = directions(7, size, seed=2)
-    np.testing.assert_array_equal(q.kl_divergence(p), np.zeros(7))
+    np.testing.assert_allclose(q.kl_divergence(p), np.zeros(7), atol=1e-12)
     np.testing.assert_allclose(q.log_prob(z), p.log_prob(z), rtol=1e-6)
     np.testing.assert_array_equal(q.mean(), np.zeros((7, size)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["graph", "xla"])
 @pytest.mark.parametrize("name", FAMILIES)
 def test_orders_beyond_five_hundred_and_concentrations_of_ten_thousand_are_finite_and_right(name, mode):
     """In float32, with their gradients. The von Mises-Fisher's KL is that of the table to float32's last digits."""
-    for size in (2, 3, 1024, 3000):
+    for size in (2, 1024) if mode == "xla" else (2, 3, 1024, 3000):
         concentrations = tf.constant([0.0, 1e-3, 1.0, 1e3, 1e4])
         mu = tf.constant(directions(5, size))
 
@@ -240,7 +241,8 @@ def test_draws_have_the_density_of_their_angle_and_no_preference_around_it(name,
     draws = 20_000
     bound = math.sqrt(-math.log(1e-4 / 2) / 2 / draws)
     worst = 0.0
-    for size, k in ((2, 1.0), (2, 300.0), (3, 0.5), (3, 40.0), (11, 10.0), (11, 2000.0), (300, 100.0)):
+    cases = ((2, 1.0), (3, 40.0), (11, 2000.0), (2, 300.0), (3, 0.5), (11, 10.0), (300, 100.0))
+    for size, k in cases[:3] if mode == "xla" else cases:
         q = distribution(name, size, k)
         z = MODES[mode](lambda q=q: q.sample(draws, seed=SEED))().numpy().astype(float)[:, 0]
         mu = q.mean_direction.numpy()[0].astype(float)
@@ -302,7 +304,7 @@ def test_proposals_of_the_von_mises_fisher_are_accepted_often_enough():
 @pytest.mark.parametrize("jit", [False, True])
 def test_derivative_of_the_angle_meets_high_precision(jit, figure):
     errors = []
-    for size, k, angle, exact in ANGLES:
+    for size, k, angle, exact in ANGLES[::4] if jit else ANGLES:
         derivative = tf.function(polar_angle._derivative, jit_compile=jit)
         found = derivative(size, tf.constant([angle], tf.float64), tf.constant([k], tf.float64))
         errors.append(abs(float(found[0]) / exact - 1))
@@ -328,8 +330,11 @@ def drawn(name, z, b):
     return tf.exp(inner) if name == "von_mises_fisher" else inner + inner**2
 
 
-@pytest.mark.parametrize("mode", ["graph", "xla"])
-@pytest.mark.parametrize(("size", "raw"), [(2, 0.0), (2, 30.0), (3, 2.0), (6, 8.0), (40, 30.0)])
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("size", "raw", "mode"),
+    [(2, 0.0, "graph"), (2, 30.0, "graph"), (3, 2.0, "xla"), (6, 8.0, "graph"), (40, 30.0, "graph")],
+)
 @pytest.mark.parametrize("name", FAMILIES)
 def test_gradient_of_draws_is_that_of_the_expectation(name, size, raw, mode):
     """By 20,000 draws, each with features of its own: mean and exact gradient of every feature within 4 errors."""
@@ -493,7 +498,7 @@ def losses(name, part, row, a, samples, draws):
     rows = tf.constant(np.tile(row, (draws, 1)), tf.float32)
     estimator = objective(name, samples)
 
-    @tf.function(jit_compile=True)
+    @tf.function
     def numbers(rows):
         with tf.GradientTape() as tape:
             tape.watch(rows)

@@ -34,7 +34,7 @@ def _log_series(order, r):
 
 
 def _expansion(order, k):
-    """log of Gamma(order + 1) (2 / k)^order I_order(k), by Debye's expansion; exactly 0 at k = 0."""
+    """log of Gamma(order + 1) (2 / k)^order I_order(k), by Debye's expansion; 0 at k = 0."""
     r = tf.sqrt(order**2 + k**2)
     beyond = k**2 / (r + order)  # r - order
     start = tf.constant(order, k.dtype)

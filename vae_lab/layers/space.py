@@ -19,7 +19,7 @@ class Reals:
 
     def moved(self, z, index, value):
         """z [..., L] with the latent of that flat index brought to `value`, and the others as near as can be."""
-        return tf.concat([z[..., :index], tf.fill(z[..., :1].shape, value), z[..., index + 1 :]], axis=-1)
+        return tf.concat([z[..., :index], tf.fill(z[..., :1].shape, tf.cast(value, z.dtype)), z[..., index + 1 :]], axis=-1)
 
     def variance(self, size: int) -> float:
         """What each of `size` latents would vary by if they were drawn from the measure of the space."""
@@ -44,7 +44,7 @@ class Sphere(Reals):
 
     def moved(self, z, index, value):
         """The others keep their direction, and their length becomes what is left; beyond 1 the pole is meant."""
-        value = min(1.0, max(-1.0, value))
+        value = min(1.0, max(-1.0, float(value)))
         others = super().moved(z, index, 0.0)
         return super().moved((1 - value**2) ** 0.5 * self.nearest(others), index, value)
 
