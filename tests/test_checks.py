@@ -114,7 +114,7 @@ ILLEGAL = {
     ),
     "sphere of one latent": (
         ["posterior=power_spherical", "prior=uniform_sphere", "latent_size=1"],
-        "posterior=power_spherical is on the unit sphere of R^latent_size, and latent_size=1 has none; use latent_size=2",
+        "posterior=power_spherical is on the unit sphere of R^latent_size, and latent_size=1 has none",
     ),
     "concentration floor below zero": (
         ["posterior=von_mises_fisher", "prior=uniform_sphere", "posterior.concentration_floor=-1"],

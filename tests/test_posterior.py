@@ -149,7 +149,13 @@ def test_flat_latent_fact_is_true(name):
 
 @pytest.mark.parametrize(
     ("name", "settings", "expected"),
-    [("mvn_diag", {}, 6), ("mvn_tril", {}, 9), ("iaf", {"context": 5}, 11), ("von_mises_fisher", {}, 4), ("power_spherical", {}, 4)],
+    [
+        ("mvn_diag", {}, 6),
+        ("mvn_tril", {}, 9),
+        ("iaf", {"context": 5}, 11),
+        ("von_mises_fisher", {}, 4),
+        ("power_spherical", {}, 4),
+    ],
 )
 def test_params_size_by_hand(name, settings, expected):
     assert posterior(name, 3, **settings).params_size == expected

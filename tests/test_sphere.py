@@ -53,8 +53,8 @@ BESSEL = [
     (1537, 50.0, 0.81284344501909359, 0.032496595340405614),
     (3000, 10000.0, 6582.1496399425962, 0.86122368933244781),
 ]
-# m, k, a, and the derivative by k of the angle a at its fixed quantile, by mpmath at mp.dps = 50: with A the ratio above
-# and g(s) = exp(k cos s) sin(s)^(m-2), -quad((cos(s) - A) g(s) / g(a), [0, a]), which agreed to twelve digits with
+# m, k, a, and the derivative by k of the angle a at its fixed quantile, by mpmath at mp.dps = 50: with A that ratio and
+# g(s) = exp(k cos s) sin(s)^(m-2), -quad((cos(s) - A) g(s) / g(a), [0, a]), which agreed to twelve digits with
 # quad((cos(s) - A) g(s) / g(a), [a, pi]).
 ANGLES = [
     (2, 1, 0.5, -0.278827224896),
@@ -171,7 +171,9 @@ def test_von_mises_fisher_has_the_bessel_ratio_for_its_mean_and_kl(figure):
         kl = float(q.kl_divergence(tfd.SphericalUniform(size))[0])
         np.testing.assert_allclose(q.mean()[0], ratio * q.mean_direction[0], rtol=2e-6, atol=1e-7)
         errors.append(abs(kl / by_hand - 1))
-    figure("KL(von_mises_fisher, uniform_sphere) against Davidson et al.'s formula, relative error", max(errors), "1e-6")
+    figure(
+        "KL(von_mises_fisher, uniform_sphere) against Davidson et al.'s formula, relative error", max(errors), "1e-6"
+    )
     assert max(errors) < 1e-6
 
 
@@ -182,7 +184,7 @@ def test_power_spherical_kl_and_density_equal_tfps(figure):
         mu, concentration = tf.constant(directions(5, size), tf.float64), tf.fill([5], tf.constant(k, tf.float64))
         theirs = tfd.PowerSpherical(tf.math.l2_normalize(mu, axis=-1), concentration)
         ours, uniform = distribution("power_spherical", size, k, 5), tfd.SphericalUniform(size, dtype=tf.float64)
-        errors.append(np.abs(ours.kl_to_uniform() / tfd.kl_divergence(theirs, uniform) .numpy() - 1).max())
+        errors.append(np.abs(ours.kl_to_uniform() / tfd.kl_divergence(theirs, uniform).numpy() - 1).max())
         z = directions(5, size, seed=1)
         np.testing.assert_allclose(ours.log_prob(z), theirs.log_prob(z.astype(np.float64)), rtol=1e-4, atol=1e-4)
         np.testing.assert_allclose(ours.mean(), theirs.mean(), rtol=1e-5, atol=1e-7)
@@ -215,8 +217,10 @@ def test_orders_beyond_five_hundred_and_concentrations_of_ten_thousand_are_finit
                 q = FAMILIES[name](mu, concentrations)
                 z = q.sample(3, seed=SEED)
                 values = z, q.log_prob(z), q.kl_to_uniform(), q.entropy(), q.mean()
-            return *values, *(tape.gradient(values[i], [mu, concentrations]) for i in (0, 1)), tape.gradient(
-                values[2], concentrations
+            return (
+                *values,
+                *(tape.gradient(values[i], [mu, concentrations]) for i in (0, 1)),
+                tape.gradient(values[2], concentrations),
             )
 
         found = MODES[mode](numbers)(mu, concentrations)
@@ -237,7 +241,7 @@ def test_orders_beyond_five_hundred_and_concentrations_of_ten_thousand_are_finit
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("name", FAMILIES)
 def test_draws_have_the_density_of_their_angle_and_no_preference_around_it(name, mode, figure):
-    """Kolmogorov's distance of 20,000 cosines, below what one in 10^4 exceeds; moments aside within 4 standard errors."""
+    """Kolmogorov's distance of 20,000 angles, below what one in 10^4 exceeds; moments aside within 4 standard errors."""
     draws = 20_000
     bound = math.sqrt(-math.log(1e-4 / 2) / 2 / draws)
     worst = 0.0
@@ -357,7 +361,10 @@ def test_gradient_of_draws_is_that_of_the_expectation(name, size, raw, mode):
     # Finite differences of the same expectation, so that the exact gradient is not taken on trust.
     step = 1e-5 * np.eye(size + 1)
     differences = [
-        float(exact_expectation(name, tf.constant(row + e), size, b) - exact_expectation(name, tf.constant(row - e), size, b))
+        float(
+            exact_expectation(name, tf.constant(row + e), size, b)
+            - exact_expectation(name, tf.constant(row - e), size, b)
+        )
         / 2e-5
         for e in step
     ]
@@ -640,7 +647,9 @@ def test_what_is_decoded_lies_on_the_sphere(subject):
 
 def test_interpolations_run_along_great_circles(subject, monkeypatch):
     recorded = []
-    monkeypatch.setattr(Subject, "decoded", lambda self, z: recorded.append(z) or np.zeros((len(z), 56, 56, 3), np.uint8))
+    monkeypatch.setattr(
+        Subject, "decoded", lambda self, z: recorded.append(z) or np.zeros((len(z), 56, 56, 3), np.uint8)
+    )
     interpolations(subject)
     path = np.stack(recorded)
     np.testing.assert_allclose(np.linalg.norm(path, axis=-1), 1.0, rtol=1e-5)

@@ -4,7 +4,6 @@ import math
 
 import numpy as np
 import tensorflow as tf
-import tensorflow_probability as tfp
 
 from vae_lab.layers.bessel import log_mean_exp_and_ratio
 from vae_lab.randomness import uniform_like

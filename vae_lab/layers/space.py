@@ -19,7 +19,9 @@ class Reals:
 
     def moved(self, z, index, value):
         """z [..., L] with the latent of that flat index brought to `value`, and the others as near as can be."""
-        return tf.concat([z[..., :index], tf.fill(z[..., :1].shape, tf.cast(value, z.dtype)), z[..., index + 1 :]], axis=-1)
+        return tf.concat(
+            [z[..., :index], tf.fill(z[..., :1].shape, tf.cast(value, z.dtype)), z[..., index + 1 :]], axis=-1
+        )
 
     def variance(self, size: int) -> float:
         """What each of `size` latents would vary by if they were drawn from the measure of the space."""
@@ -33,7 +35,7 @@ class Sphere(Reals):
         return tf.math.l2_normalize(z, axis=-1)
 
     def between(self, start, end, share):
-        """Along the great circle, at constant speed. Opposite points have no shortest path; what is found is a point."""
+        """Along the great circle, at constant speed. Opposite points have no shortest path: a point is found."""
         start, end = self.nearest(start), self.nearest(end)
         # By chords: the arc cosine of an inner product loses small angles.
         half = tf.atan2(tf.norm(end - start, axis=-1, keepdims=True), tf.norm(end + start, axis=-1, keepdims=True))

@@ -25,9 +25,7 @@ class Views:
         latents = tf.TensorSpec([None, *model.latent_shape], tf.float32)
         seed = tf.TensorSpec([2], tf.int32)
         self._encode = tf.function(self._encode_images, input_signature=[images, seed])
-        self._decode = tf.function(
-            lambda z: model.decode(model.space.nearest(z)).mean(), input_signature=[latents]
-        )
+        self._decode = tf.function(lambda z: model.decode(model.space.nearest(z)).mean(), input_signature=[latents])
         self._decode_draw = tf.function(lambda z, s: model.decode(z).sample(seed=s), input_signature=[latents, seed])
         self._prior = tf.function(
             lambda count, s: model.latent_prior().sample(count, seed=s),
