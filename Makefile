@@ -31,7 +31,7 @@ test-services: $(SERVICES)  ## sweeps over Slurm, Ray and an MLflow server on Po
 correctness: $(ENV)  ## measure docs/correctness.md anew
 	$(RUN) -m pytest --figures docs/correctness.md tests/test_ppca.py tests/test_importance_toy.py tests/test_evaluation.py \
 	  tests/test_posterior.py tests/test_prior.py tests/test_likelihood.py tests/test_bounds.py tests/test_flows.py \
-	  tests/test_discrete.py
+	  tests/test_discrete.py tests/test_sphere.py
 
 golden: $(ENV)  ## compute the golden values anew: what has moved is the diff of tests/golden.json
 	$(RUN) tests/golden.py
@@ -58,8 +58,8 @@ $(UV):
 
 $(ENV): $(UV) requirements.lock pyproject.toml
 	$(UV) venv --quiet --seed --allow-existing --python $(PYTHON) .venv
-	$(UV) pip sync --require-hashes requirements.lock
-	$(UV) pip install --quiet --no-deps --no-build-isolation --editable .
+	VIRTUAL_ENV=.venv $(UV) pip sync --require-hashes requirements.lock  # whatever environment is active
+	VIRTUAL_ENV=.venv $(UV) pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
 # What the lock holds comes hashed; the launchers, Ray and psycopg on top of it do not.

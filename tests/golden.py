@@ -58,6 +58,8 @@ CONFIGURATIONS: dict[str, dict[str, str]] = {
     "bits": {"posterior": "bernoulli", "prior": "bernoulli", "estimator": "reinforce_loo"},
     "bits one after the other": {"posterior": "bernoulli", "prior": "autoregressive", "estimator": "vimco"},
     "categories": {"posterior": "categorical", "prior": "categorical", "estimator": "relaxed"},
+    "sphere": {"posterior": "von_mises_fisher", "prior": "uniform_sphere"},
+    "power spherical": {"posterior": "power_spherical", "prior": "uniform_sphere", "estimator": "analytic_kl"},
     "residual": {"encoder": "resnet", "decoder": "mlp"},
 }  # fmt: skip
 COMPILED = ("dense", "mixture")  # by XLA too, whose draws are others

@@ -135,6 +135,22 @@ ILLEGAL = {
         ["prior=flow", "estimator=monte_carlo", "latent_size=1"],
         "prior=flow couples halves of the latent, and latent_size=1 has none",
     ),
+    "Gaussian prior of a sphere": (
+        ["posterior=von_mises_fisher"],
+        "posterior=von_mises_fisher is over sphere and prior=mvn over reals",
+    ),
+    "uniform sphere for a Gaussian": (
+        ["prior=uniform_sphere"],
+        "posterior=mvn_diag is over reals and prior=uniform_sphere over sphere",
+    ),
+    "sphere of one latent": (
+        ["posterior=power_spherical", "prior=uniform_sphere", "latent_size=1"],
+        "posterior=power_spherical is on the unit sphere of R^latent_size, and latent_size=1 has none",
+    ),
+    "concentration floor below zero": (
+        ["posterior=von_mises_fisher", "prior=uniform_sphere", "posterior.concentration_floor=-1"],
+        "posterior.concentration_floor=-1 must be a number of at least 0",
+    ),
     "levels of continuous pixels": (
         ["likelihood=categorical", "binarization=dequantized"],
         "likelihood=categorical scores grey levels, and binarization=dequantized leaves none",

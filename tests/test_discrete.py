@@ -24,7 +24,7 @@ from vae_lab.evaluation.aggregate import AggregateEvaluator
 from vae_lab.evaluation.latent import marginal_kl, marginals
 from vae_lab.evaluation.pictures import CHEAP, named
 from vae_lab.evaluation.pictures.traversals import traversal_states, traversals
-from vae_lab.layers.states import nearest_state
+from vae_lab.layers.space import nearest_state
 from vae_lab.protocols import Terms
 
 tfd = tfp.distributions
@@ -59,7 +59,7 @@ def model_of(name, spread=0.7):
 
 def all_latents(model):
     """Every discrete latent, [n, L]."""
-    states = model.posterior.states
+    states = model.space.states
     groups = model.latent_shape[0] // states.shape[1]
     return np.stack([np.concatenate(each) for each in itertools.product(states, repeat=groups)])
 
@@ -221,8 +221,8 @@ def test_a_grid_of_discrete_latents_is_the_flat_one(name):
     np.testing.assert_allclose(q.entropy(), q_flat.entropy(), rtol=1e-5)
     y = part.relaxed_distribution(rows, 0.5).sample(7, seed=SEED)
     assert y.shape == z.shape
-    hard = nearest_state(y, part.states).numpy()
-    np.testing.assert_array_equal(hard.reshape(7, 4, 60), nearest_state(tf.reshape(y, (7, 4, 60)), flat.states))
+    hard = nearest_state(y, part.space.states).numpy()
+    np.testing.assert_array_equal(hard.reshape(7, 4, 60), nearest_state(tf.reshape(y, (7, 4, 60)), flat.space.states))
 
 
 @pytest.mark.parametrize("name", ["bits", "categories"])
@@ -231,7 +231,7 @@ def test_the_state_nearest_to_a_relaxed_draw_is_a_draw_of_the_posterior(name, te
     model, count = model_of(name), 40_000
     features, z = model.features(X[:1]), all_latents(model)
     y = model.posterior.relaxed_distribution(features, temperature).sample(count, seed=SEED)
-    drawn_states = nearest_state(y, model.posterior.states).numpy()[:, 0]
+    drawn_states = nearest_state(y, model.space.states).numpy()[:, 0]
     probability = np.exp(model.posterior.distribution(features).log_prob(z[:, np.newaxis]).numpy().astype(float))[:, 0]
     counted = np.array([(drawn_states == latent).all(axis=1).sum() for latent in z])
     assert counted.sum() == count
@@ -724,7 +724,7 @@ def test_pictures_decode_discrete_latents_alone(overrides, monkeypatch):
     list(final_pictures(subject, ["reconstructions", "prior_samples", "class_means", "traversals", "interpolations"]))
     assert len(seen) > 10
     for z in seen:
-        np.testing.assert_array_equal(nearest_state(tf.constant(z), subject.views.states), z)
+        np.testing.assert_array_equal(nearest_state(tf.constant(z), subject.views.model.space.states), z)
 
 
 def test_traversals_take_each_bit_and_each_category_in_turn():
@@ -734,7 +734,7 @@ def test_traversals_take_each_bit_and_each_category_in_turn():
         subject = subject_of(*overrides, *prior)
         spread_out(subject.views.model, 2.0)
         mean = subject.encoded[0]
-        chosen, z = traversal_states(subject, subject.views.states)
+        chosen, z = traversal_states(subject, subject.views.model.space.states)
         activity = mean.var(axis=0).reshape(-1, width).sum(axis=1)
         np.testing.assert_array_equal(chosen, width * np.argsort(-activity))
         assert z.shape == (len(activity), states, mean.shape[1])
@@ -742,6 +742,6 @@ def test_traversals_take_each_bit_and_each_category_in_turn():
         mode = (groups > 0.5) if width == 1 else (groups == groups.max(axis=1, keepdims=True))
         for row, first in enumerate(chosen):
             expected = np.tile(mode.astype(float).ravel(), (states, 1))
-            expected[:, first : first + width] = subject.views.states
+            expected[:, first : first + width] = subject.views.model.space.states
             np.testing.assert_array_equal(z[row], expected)
         assert traversals(subject).ndim == 3

@@ -426,6 +426,7 @@ def test_latent_space_is_a_page_that_needs_no_network(subject, latents):
         ("flow", {"latent_grid", "training"}),
         ("vamp", {"latent_grid", "training"}),
         ("iaf", {"latent_grid", "training"}),
+        ("sphere", {"training"}),
     ],
 )
 def test_every_kind_of_model_is_drawn(kind, missing):
@@ -440,6 +441,7 @@ def test_every_kind_of_model_is_drawn(kind, missing):
         "flow": ([*sampled, "prior=flow", "prior.hidden=[8]"], None),
         "vamp": ([*sampled, "prior=vamp", "prior.components=5"], None),
         "iaf": ([*sampled, "posterior=iaf", "posterior.hidden=[8]", "prior=mixture"], None),
+        "sphere": ([*small, "posterior=power_spherical", "prior=uniform_sphere", "latent_size=3"], None),
     }[kind]
     drawn = dict(final_pictures(subject_of(*overrides, pixels=pixels), named(True)))
     assert {name.partition(".")[0] for name in drawn} == set(CHEAP) - missing

@@ -173,6 +173,8 @@ def test_flat_latent_fact_is_true(name):
         ("sylvester", {"steps": 2, "reflections": 4, "columns": 2}, 6 + 2 * (4 * 3 + 3 + 3 + 2)),
         ("bernoulli", {}, 3),
         ("categorical", {}, 3),
+        ("von_mises_fisher", {}, 4),
+        ("power_spherical", {}, 4),
     ],
 )
 def test_params_size_by_hand(name, settings, expected):

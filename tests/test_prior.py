@@ -27,7 +27,6 @@ SMALL = {
     "categorical": {"categories": 3},
 }
 LOG_2PI = np.log(2 * np.pi)
-DISCRETE = ("bits", "categories")
 
 
 def names():
@@ -159,8 +158,10 @@ def test_latents_of_a_hundred_give_finite_numbers(name):
     assert all(np.all(np.isfinite(number)) for number in (log_p, *gradients))
 
 
-# Discrete priors: by enumeration in test_discrete.py.
-@pytest.mark.parametrize("name", [name for name in names() if fact(option(name), "support") not in DISCRETE])
+# Discrete priors: by enumeration in test_discrete.py; the sphere's in test_sphere.py.
+@pytest.mark.parametrize(
+    "name", [name for name in names() if fact(option(name), "support", "reals") in ("reals", "posterior")]
+)
 def test_samples_agree_with_the_density(name):
     """E_p[r(z) / p(z)] over the prior's own samples is 1 for a density r that is narrower."""
     part, encoder = prior(name, (2,)), Encoder((2,))
@@ -185,6 +186,7 @@ def test_samples_agree_with_the_density(name):
         ("categorical", {"learned": True}, 3),
         # 3 bits to 6 units to 3 logits.
         ("autoregressive", {}, (3 + 1) * 6 + (6 + 1) * 3),
+        ("uniform_sphere", {}, 0),
         # Two couplings of 1 latent to 6 units to shift and scale of 2 latents, and one of 2 to 6 to those of 1.
         ("flow", {}, 2 * ((1 + 1) * 6 + (6 + 1) * 4) + (2 + 1) * 6 + (6 + 1) * 2),
         # The same with 11 numbers of four bins in the place of shift and scale.

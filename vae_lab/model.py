@@ -3,6 +3,7 @@
 import keras
 import tensorflow as tf
 
+from vae_lab.layers.space import Reals
 from vae_lab.protocols import Model
 
 
@@ -21,6 +22,11 @@ class VAE(keras.Model, Model):
         self.likelihood = likelihood
         self.prior = prior
         self.latent_shape = tuple(latent_shape)
+
+    @property
+    def space(self):
+        """The space that latents lie in: R^L, unless the posterior says another."""
+        return getattr(self.posterior, "space", Reals())
 
     def build(self, image_shape):
         """The parts have made their weights already; Keras asks for this method."""
@@ -52,5 +58,5 @@ class VAE(keras.Model, Model):
         return self.prior.distribution(self.encode)
 
     def call(self, x):
-        """Mean reconstruction through the posterior mean, [B,H,W,C]."""
-        return self.decode(self.encode(x).mean()).mean()
+        """Mean reconstruction through the latent nearest to the posterior mean, [B,H,W,C]."""
+        return self.decode(self.space.nearest(self.encode(x).mean())).mean()

@@ -46,10 +46,10 @@ class Encoder(Protocol):
 class Posterior(Protocol):
     """q(z|x), the approximate posterior. Made with `latent_size`, the length of z's last axis.
 
-    One of discrete latents has two things more. `states`, an array [n,w], is what each w entries of z's last axis are
-    together: [[0], [1]] of a bit, the rows of the identity of a one-hot group. And where its YAML states the fact
-    `relaxed`, `relaxed_distribution(features, temperature)` gives a distribution of differentiable draws of the same
-    shape, whose nearest states are draws from q(z|x), and which are near to them at a low temperature.
+    One over another space than R^L says so by `space` (`vae_lab.layers.space`): the unit sphere, or discrete states.
+    Where its YAML states the fact `relaxed`, `relaxed_distribution(features, temperature)` gives a distribution of
+    differentiable draws of the same shape, whose nearest states are draws from q(z|x), and which are near to them at a
+    low temperature.
     """
 
     params_size: int  # how many features a latent vector takes
@@ -103,6 +103,8 @@ class Likelihood(Protocol):
 @runtime_checkable
 class Model(Protocol):
     """The five parts, joined: what estimators and evaluations see of them."""
+
+    space: Any  # that latents lie in, one of `vae_lab.layers.space`
 
     def features(self, x: Tensor) -> Tensor:
         """x [B,H,W,C] -> what the posterior is made of, [B,(h,w,)params_size]."""

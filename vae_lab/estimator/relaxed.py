@@ -3,7 +3,6 @@
 import tensorflow as tf
 
 from vae_lab.estimator.objective import Objective
-from vae_lab.layers.states import nearest_state
 
 
 class Relaxed(Objective):
@@ -50,7 +49,7 @@ class Relaxed(Objective):
         features, p = model.features(x), model.latent_prior()
         relaxed = model.posterior.relaxed_distribution(features, self.temperature_after(epoch))
         y = relaxed.sample(self.groups * self.samples, seed=seed)
-        z = nearest_state(y, model.posterior.states)
+        z = model.space.nearest(y)
         negative_entropy = -model.posterior.distribution(features).entropy()
 
         def terms_at(latents):

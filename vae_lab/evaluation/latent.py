@@ -8,14 +8,16 @@ import tensorflow_probability as tfp
 tfd = tfp.distributions
 
 
-def active_units(posterior_mean: np.ndarray, threshold: float = 0.01) -> int:
+def active_units(posterior_mean: np.ndarray, unit: float = 1.0, threshold: float = 0.01) -> int:
     """How many latents have posterior means [N, latents] whose variance over images is above the threshold.
 
+    The threshold is in units of `unit`, what a latent varies by in its space: the variances of a unit vector's latents
+    have a sum of 1 at most.
     The posterior mean of a bit, or of a category, is its probability: that varies with the image where it is used.
 
     References: Burda, Grosse, Salakhutdinov 2016, section 5.
     """
-    return int(np.sum(np.var(posterior_mean, axis=0) > threshold))
+    return int(np.sum(np.var(posterior_mean, axis=0) > threshold * unit))
 
 
 def marginals(distribution):

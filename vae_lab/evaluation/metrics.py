@@ -75,7 +75,8 @@ def evaluate_split(
     values = program.elbo(images, settings.samples, settings.seed)
     posterior_mean = values.pop("posterior_mean").astype(np.float64)
     metrics = elbo_metrics(split, values) | mean_and_error(f"{split}/elbo", values["elbo"])
-    metrics[f"{split}/active_units"] = active_units(posterior_mean)
+    unit = program.model.space.variance(posterior_mean.shape[1])
+    metrics[f"{split}/active_units"] = active_units(posterior_mean, unit)
     more, latents = latent_metrics(program, split, images, settings, values["rate"], fast_log_prob)
     metrics |= more
     latents["variance_of_mean"] = posterior_mean.var(axis=0)

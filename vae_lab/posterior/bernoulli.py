@@ -1,10 +1,10 @@
 """A posterior of bits."""
 
 import keras
-import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from vae_lab.layers.space import Discrete
 from vae_lab.protocols import Posterior
 
 tfd = tfp.distributions
@@ -26,7 +26,7 @@ class Bernoulli(keras.layers.Layer, Posterior):
     Maddison, Mnih, Teh, "The Concrete Distribution", 2017, appendix B (binary concrete).
     """
 
-    states = np.array([[0.0], [1.0]], np.float32)
+    space = Discrete([[0.0], [1.0]])
 
     def __init__(self, latent_size):
         super().__init__(name="posterior")

@@ -6,6 +6,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from vae_lab.layers.one_hot import OneHot, flattened_groups
+from vae_lab.layers.space import Discrete
 from vae_lab.protocols import Posterior
 
 tfd = tfp.distributions
@@ -24,7 +25,7 @@ class Categorical(keras.layers.Layer, Posterior):
     def __init__(self, latent_size, categories):
         super().__init__(name="posterior")
         self.params_size = latent_size
-        self.states = np.eye(categories, dtype=np.float32)
+        self.space = Discrete(np.eye(categories))
 
     def distribution(self, features, stop_gradient=False):
         logits = self._logits(tf.stop_gradient(features) if stop_gradient else features)
@@ -37,5 +38,5 @@ class Categorical(keras.layers.Layer, Posterior):
     def _logits(self, features):
         """features [B,*grid,L] -> [B,*grid,G,categories]."""
         *grid, size = features.shape[1:]
-        categories = len(self.states)
+        categories = len(self.space.states)
         return tf.reshape(features, (-1, *grid, size // categories, categories))

@@ -147,6 +147,11 @@ def check_latent(cfg: Config) -> None:
                 f"{axis}={cfg[axis].name} couples halves of the latent, and latent_size={cfg.latent_size} has none; "
                 f"use latent_size={least} or more"
             )
+    if fact(cfg.posterior, "support") == "sphere" and cfg.latent_size < 2:
+        raise UsageError(
+            f"posterior={cfg.posterior.name} is on the unit sphere of R^latent_size, and latent_size={cfg.latent_size} "
+            "has none; use latent_size=2 or more"
+        )
     if not fact(cfg.encoder, "spatial_latent"):
         return
     flat = {f"{axis}={cfg[axis].name}": fact(cfg[axis], "flat_latent") for axis in ("posterior", "prior", "decoder")}

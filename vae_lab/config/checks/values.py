@@ -133,6 +133,7 @@ def check_numbers(cfg: Config) -> None:
         "estimator.warmup_epochs",
         "estimator.free_bits",
         "estimator.annealing_epochs",
+        "posterior.concentration_floor",
     )
     for key in (*at_least_zero, "training.early_stopping.min_delta", "training.checkpoint_seconds"):
         for value in _set(cfg, key):

@@ -12,7 +12,8 @@ MOST_CLASSES = 20
 def class_means(subject: Subject) -> np.ndarray | None:
     """The mean image of each class above the decoder's mean at its mean latent; None without labels.
 
-    The mean latent of a class is that of its posterior means; of discrete latents the one nearest to it.
+    The mean latent of a class is that of its posterior means, brought to the latent space: on the sphere its direction,
+    of discrete latents the nearest.
     """
     labels = subject.encoded_labels
     if labels is None:
@@ -23,7 +24,7 @@ def class_means(subject: Subject) -> np.ndarray | None:
     latents = np.stack([mean[labels == label].mean(axis=0) for label in shown])
     images = np.stack([subject.images.pixels[subject.rows[labels == label]].mean(axis=0) for label in shown])
     what = "Class means" if len(classes) == len(shown) else f"Means of {len(shown)} of {len(classes)} classes"
-    decoded = subject.decoded(subject.views.legal(latents))
+    decoded = subject.decoded(latents)
     return titled(
         sheet([cells(scaled(images, subject.images.levels), subject.limits), decoded]),
         subject.title(what),

@@ -20,7 +20,7 @@ def reconstruction_frame(views: Views, images: Images) -> np.ndarray:
     """Images of a split above their means under p(x|z) at the posterior's mean (of discrete latents: mode), twice."""
     shown, limits = images.rows(fixed_rows(len(images), 2 * COLUMNS)), limits_of(images)
     z, _ = views.encode(shown, seed_for(0, "frame"))
-    x, mean = (cells(values, limits) for values in (scaled(shown.pixels, shown.levels), views.decode(views.legal(z))))
+    x, mean = (cells(values, limits) for values in (scaled(shown.pixels, shown.levels), views.decode(z)))
     return sheet([x[:COLUMNS], mean[:COLUMNS], x[COLUMNS:], mean[COLUMNS:]])
 
 

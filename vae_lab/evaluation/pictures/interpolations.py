@@ -12,18 +12,18 @@ STEPS = np.linspace(0.0, 1.0, 9)
 
 
 def interpolations(subject: Subject) -> np.ndarray:
-    """Pairs of images, and between them the decoder's means on the straight line of their posterior means.
+    """Pairs of images, and between them the decoder's means on the shortest path between their posterior means.
 
-    Of discrete latents the means are probabilities, and decoded is what is most probable: one bit after the other flips
-    on the way.
+    That is the straight line, on the sphere the great circle. Of discrete latents the means are probabilities, and
+    decoded is what is most probable: one bit after the other flips on the way.
     """
     first, last = np.split(fixed_rows(len(subject.images), 2 * PAIRS), 2)
     starts, ends = (
         subject.views.encode(subject.images.rows(rows), seed_for(subject.seed, "interpolations"))[0]
         for rows in (first, last)
     )
-    line = [subject.views.legal((1 - step) * starts + step * ends) for step in STEPS]
-    between = np.stack([subject.decoded(z) for z in line], axis=1)
+    path = [np.asarray(subject.views.model.space.between(starts, ends, step)) for step in STEPS]
+    between = np.stack([subject.decoded(z) for z in path], axis=1)
     rows = np.concatenate([subject.shown(first)[:, np.newaxis], between, subject.shown(last)[:, np.newaxis]], axis=1)
     return titled(
         sheet(list(rows)),

@@ -40,7 +40,7 @@ def latent_density(subject: Subject) -> Figure | None:
     Both by draws, so that every prior, posterior and number of latents is drawn alike. None of discrete latents, two of
     which have a handful of values and no plane of them.
     """
-    if len(subject.by_activity) < 2 or subject.views.states is not None:
+    if len(subject.by_activity) < 2 or subject.views.model.space.states is not None:
         return None
     (first, second), prior, aggregate = draws(subject)
     counted, across, upward = densities([prior, aggregate])

@@ -1,4 +1,4 @@
-"""The plane of two latents."""
+"""The plane of two latents, or the sphere of three."""
 
 from statistics import NormalDist
 
@@ -7,6 +7,7 @@ import numpy as np
 from vae_lab.evaluation.pictures.sheet import sheet, titled
 from vae_lab.evaluation.pictures.subject import Subject
 from vae_lab.prior.mvn import MVN
+from vae_lab.prior.uniform_sphere import UniformSphere
 
 CELLS_A_SIDE = 15
 
@@ -17,20 +18,37 @@ def grid_latents() -> np.ndarray:
     return np.stack(np.meshgrid(quantiles, quantiles[::-1]), axis=-1)
 
 
+def sphere_latents() -> np.ndarray:
+    """z [rows, columns, 3] at the midpoints of cells of equal area on the sphere; longitude eastward, z2 upward."""
+    middles = (np.arange(CELLS_A_SIDE) + 0.5) / CELLS_A_SIDE
+    longitude, height = np.meshgrid(2 * np.pi * middles - np.pi, 1 - 2 * middles)
+    radius = np.sqrt(1 - height**2)
+    return np.stack([radius * np.cos(longitude), radius * np.sin(longitude), height], axis=-1)
+
+
 def latent_grid(subject: Subject) -> np.ndarray | None:
-    """The decoder's means over the plane, by the prior's quantiles; None unless p(z) = N(0, I) in two dimensions.
+    """The decoder's means where the prior puts equal probability; None unless p(z) is one of two known ones.
+
+    Those are N(0, I) in two dimensions, and the uniform distribution on the sphere in three, whose map is Lambert's of
+    equal areas.
 
     References: Kingma, Welling 2014, figure 4.
     """
     model = subject.views.model
-    if not isinstance(model.prior, MVN) or model.latent_shape != (2,):
+    if isinstance(model.prior, MVN) and model.latent_shape == (2,):
+        z, title, axis = grid_latents(), "Decoder over the prior's quantiles", "z0 to the right, z1 upward"
+        rows, columns = ([f"{value:.2f}" for value in line] for line in (z[:, 0, 1], z[0, :, 0]))
+    elif isinstance(model.prior, UniformSphere) and model.latent_shape == (3,):
+        z, title, axis = sphere_latents(), "Decoder over the sphere", "degrees around z2; z2 upward"
+        rows = [f"{value:.2f}" for value in z[:, 0, 2]]
+        columns = [f"{value:.0f}" for value in np.degrees(np.arctan2(z[0, :, 1], z[0, :, 0]))]
+    else:
         return None
-    z = grid_latents()
-    decoded = subject.decoded(z.reshape(-1, 2))
+    decoded = subject.decoded(z.reshape(-1, z.shape[-1]))
     return titled(
         sheet(list(decoded.reshape(CELLS_A_SIDE, CELLS_A_SIDE, *decoded.shape[1:]))),
-        subject.title("Decoder over the prior's quantiles", of_images=False),
-        rows=[f"{value:.2f}" for value in z[:, 0, 1]],
-        columns=[f"{value:.2f}" for value in z[0, :, 0]],
-        axis="z0 to the right, z1 upward",
+        subject.title(title, of_images=False),
+        rows=rows,
+        columns=columns,
+        axis=axis,
     )

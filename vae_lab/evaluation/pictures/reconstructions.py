@@ -13,11 +13,11 @@ DRAWS = 3
 def reconstructions(subject: Subject) -> np.ndarray:
     """Fixed images above the decoder's means at the posterior's mean and at draws from the posterior.
 
-    Of discrete latents, which have no mean among them, at the posterior's mode.
+    On the sphere the mean stands for its direction; of discrete latents, which have no mean among them, it is the mode.
     """
     rows = fixed_rows(len(subject.images), COLUMNS)
     seed = seed_for(subject.seed, "reconstructions")
     mean, draws = subject.views.encode(subject.images.rows(rows), seed)
-    picture = sheet([subject.shown(rows), *(subject.decoded(z) for z in (subject.views.legal(mean), *draws[:DRAWS]))])
-    middle = "mean of q" if subject.views.states is None else "mode of q"
+    picture = sheet([subject.shown(rows), *(subject.decoded(z) for z in (mean, *draws[:DRAWS]))])
+    middle = "mean of q" if subject.views.model.space.states is None else "mode of q"
     return titled(picture, subject.title("Reconstructions"), rows=["x", middle, *["draw of q"] * DRAWS])

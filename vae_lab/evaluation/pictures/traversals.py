@@ -13,15 +13,18 @@ def traversal_latents(subject: Subject) -> tuple[np.ndarray, np.ndarray]:
     """The most active latents, as flat indices [l]; and z [l, steps, *latent] that move one of them each.
 
     All others stay at the posterior mean of the split's first image. The moved one goes over mean + step * standard
-    deviation of the aggregate posterior, by draws: a range that any prior has in common with the data.
+    deviation of the aggregate posterior, by draws: a range that any prior has in common with the data. On the sphere
+    the others give way in proportion, and the range ends at the poles.
     """
     means = subject.encoded[0].reshape(len(subject.rows), -1)
     draws = subject.encoded[1].reshape(-1, means.shape[1])
     chosen = subject.by_activity[:LATENTS]
-    z = np.tile(means[0], (len(chosen), len(STEPS), 1))
+    model = subject.views.model
+    z = np.empty((len(chosen), len(STEPS), means.shape[1]), means.dtype)
     for row, latent in enumerate(chosen):
-        z[row, :, latent] = draws[:, latent].mean() + STEPS * draws[:, latent].std()
-    return chosen, z.reshape(*z.shape[:2], *subject.views.model.latent_shape)
+        values = draws[:, latent].mean() + STEPS * draws[:, latent].std()
+        z[row] = [model.space.moved(means[0], latent, value) for value in values]
+    return chosen, z.reshape(*z.shape[:2], *model.latent_shape)
 
 
 def traversal_states(subject: Subject, states: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -33,8 +36,9 @@ def traversal_states(subject: Subject, states: np.ndarray) -> tuple[np.ndarray, 
     states_count, width = states.shape
     means = subject.encoded[0].reshape(len(subject.rows), -1)
     activity = means.var(axis=0).reshape(-1, width).sum(axis=1)
+    mode = np.asarray(subject.views.model.space.nearest(means[0]))
     chosen = width * np.argsort(-activity, kind="stable")[:LATENTS]
-    z = np.tile(subject.views.legal(means[0]), (len(chosen), states_count, 1))
+    z = np.tile(mode, (len(chosen), states_count, 1))
     for row, first in enumerate(chosen):
         z[row, :, first : first + width] = states
     return chosen, z.reshape(*z.shape[:2], *subject.views.model.latent_shape)
@@ -47,7 +51,7 @@ def state_name(state: np.ndarray) -> str:
 
 def traversals(subject: Subject) -> np.ndarray:
     """The decoder's means while one latent moves, a row a latent, the most active first; a discrete one is stepped."""
-    states = subject.views.states
+    states = subject.views.model.space.states
     if states is None:
         chosen, z = traversal_latents(subject)
         columns, axis = [f"{step:+.1f}" for step in STEPS], "standard deviations of q(z) from its mean"

@@ -6,7 +6,6 @@ import numpy as np
 import tensorflow as tf
 
 from vae_lab.binarization import intensities
-from vae_lab.layers.states import nearest_state
 
 DRAWS = 10  # of z an image
 ENCODED, DRAWN = 200, 1000  # images and draws from the prior at once, which bounds the memory
@@ -26,7 +25,7 @@ class Views:
         latents = tf.TensorSpec([None, *model.latent_shape], tf.float32)
         seed = tf.TensorSpec([2], tf.int32)
         self._encode = tf.function(self._encode_images, input_signature=[images, seed])
-        self._decode = tf.function(lambda z: model.decode(z).mean(), input_signature=[latents])
+        self._decode = tf.function(lambda z: model.decode(model.space.nearest(z)).mean(), input_signature=[latents])
         self._decode_draw = tf.function(lambda z, s: model.decode(z).sample(seed=s), input_signature=[latents, seed])
         self._prior = tf.function(
             lambda count, s: model.latent_prior().sample(count, seed=s),
@@ -48,20 +47,8 @@ class Views:
         means, draws = zip(*blocks, strict=True)
         return np.concatenate(means), np.concatenate(draws, axis=1)
 
-    @property
-    def states(self):
-        """What the discrete latents of a group can be together, [n, w] (`vae_lab.protocols`); None of real ones."""
-        return getattr(self.model.posterior, "states", None)
-
-    def legal(self, z):
-        """z [..., *latent], or of discrete latents what is nearest to it: of the posterior's mean, its mode.
-
-        Means of bits are probabilities, at which the decoder was never trained.
-        """
-        return z if self.states is None else nearest_state(tf.cast(z, tf.float32), self.states).numpy()
-
     def decode(self, z):
-        """z [N, *latent] -> mean of p(x|z) [N,H,W,C]."""
+        """z [N, *latent], brought to the latent space -> mean of p(x|z) [N,H,W,C]."""
         return self._decode(z).numpy()
 
     def decode_draw(self, z, seed):
