@@ -11,7 +11,7 @@ from scipy import special
 from test_pictures import posterior_mean, subject_of
 from test_posterior import option, options, posterior, prior
 
-from vae_lab.config import compose
+from vae_lab.config import compose, parts
 from vae_lab.config.checks.facts import fact
 from vae_lab.data.images import Images
 from vae_lab.evaluation.latent import active_units, marginals
