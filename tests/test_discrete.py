@@ -13,7 +13,6 @@ from PIL import Image
 from scipy.special import expit, logsumexp, softmax
 from test_importance_toy import Toy, largest_t, run
 from test_pictures import subject_of
-from vae_lab.evaluation.pictures.final import final_pictures
 
 from vae_lab.config import compose, options, parts
 from vae_lab.config.checks.facts import fact
@@ -23,6 +22,7 @@ from vae_lab.errors import UsageError
 from vae_lab.evaluation.aggregate import AggregateEvaluator
 from vae_lab.evaluation.latent import marginal_kl, marginals
 from vae_lab.evaluation.pictures import CHEAP, named
+from vae_lab.evaluation.pictures.gallery import final_pictures
 from vae_lab.evaluation.pictures.traversals import traversal_states, traversals
 from vae_lab.layers.space import nearest_state
 from vae_lab.protocols import Terms
@@ -483,7 +483,8 @@ def test_facts_of_draws_are_true():
             passed = gradient(lambda rows, part=part: part.relaxed_distribution(rows, 0.7).sample(3, seed=SEED) ** 2)
             assert np.all(passed.numpy() != 0), name
         support = fact(option, "support", "reals")
-        assert (support in ("bits", "categories")) == hasattr(part, "states"), name
+        states = getattr(getattr(part, "space", None), "states", None)
+        assert (support in ("bits", "categories")) == (states is not None), name
 
 
 def test_supports_of_the_priors_are_true():

@@ -9,7 +9,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 from scipy import special
 from test_pictures import posterior_mean, subject_of
-from test_posterior import option, options, posterior, prior
+from test_posterior import names, option, posterior, prior
 
 from vae_lab.config import compose, parts
 from vae_lab.config.checks.facts import fact
@@ -574,7 +574,7 @@ def test_the_doubly_reparameterized_gradient_is_unbiased_for_several_samples(nam
 # The space.
 
 
-@pytest.mark.parametrize("name", options("posterior"))
+@pytest.mark.parametrize("name", names("posterior"))
 def test_space_of_a_posterior_is_the_support_that_its_yaml_states(name):
     space = getattr(posterior(name), "space", Reals())
     assert isinstance(space, Sphere) == (fact(option("posterior", name), "support", "reals") == "sphere")
@@ -675,7 +675,7 @@ def test_the_grid_of_the_sphere_has_cells_of_equal_area(subject):
     longitude = np.arctan2(z[3, :, 1], z[3, :, 0])
     np.testing.assert_allclose(np.diff(longitude), 2 * np.pi / CELLS_A_SIDE, rtol=1e-10)
     assert latent_grid(subject) is not None
-    assert latent_grid(subject_of(f"posterior={options('posterior')[-1]}", *MODEL[:-1], "latent_size=4")) is None
+    assert latent_grid(subject_of(f"posterior={names('posterior')[-1]}", *MODEL[:-1], "latent_size=4")) is None
 
 
 @pytest.mark.parametrize("prior_name", ["uniform_sphere", "vamp"])

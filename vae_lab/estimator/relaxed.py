@@ -49,7 +49,7 @@ class Relaxed(Objective):
         features, p = model.features(x), model.latent_prior()
         relaxed = model.posterior.relaxed_distribution(features, self.temperature_after(epoch))
         y = relaxed.sample(self.groups * self.samples, seed=seed)
-        z = model.space.nearest(y)
+        z = model.posterior.space.nearest(y)
         negative_entropy = -model.posterior.distribution(features).entropy()
 
         def terms_at(latents):

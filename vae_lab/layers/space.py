@@ -72,7 +72,7 @@ class Discrete(Reals):
         self.states = np.asarray(states, np.float32)
 
     def nearest(self, z):
-        return nearest_state(z, self.states)
+        return nearest_state(tf.cast(z, tf.float32), self.states)
 
     def between(self, start, end, share):
         return self.nearest(super().between(start, end, share))

@@ -114,8 +114,9 @@ def changes(a: RunRecord, b: RunRecord) -> list[str]:
 
 
 def told(a: RunRecord, b: RunRecord, key: str) -> str:
-    """A setting's two values."""
-    return f"{key} {a.params.get(key, 'none')} against {b.params.get(key, 'none')}"
+    """A setting's two values, as the command line writes them."""
+    one, other = (run.params.get(key, "none") for run in (a, b))
+    return " against ".join([f"{key} {one}", other]).replace("None", "null")
 
 
 def binarization(run: RunRecord) -> str:

@@ -25,7 +25,7 @@ class Views:
         latents = tf.TensorSpec([None, *model.latent_shape], tf.float32)
         seed = tf.TensorSpec([2], tf.int32)
         self._encode = tf.function(self._encode_images, input_signature=[images, seed])
-        self._decode = tf.function(lambda z: model.decode(model.space.nearest(z)).mean(), input_signature=[latents])
+        self._decode = tf.function(lambda z: model.decode(z).mean(), input_signature=[latents])
         self._decode_draw = tf.function(lambda z, s: model.decode(z).sample(seed=s), input_signature=[latents, seed])
         self._prior = tf.function(
             lambda count, s: model.latent_prior().sample(count, seed=s),
@@ -49,7 +49,7 @@ class Views:
 
     def decode(self, z):
         """z [N, *latent], brought to the latent space -> mean of p(x|z) [N,H,W,C]."""
-        return self._decode(z).numpy()
+        return self._decode(self.model.space.nearest(z)).numpy()
 
     def decode_draw(self, z, seed):
         """z [N, *latent], stateless seed -> one draw from p(x|z) [N,H,W,C]."""
