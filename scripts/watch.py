@@ -17,7 +17,7 @@ def watch(words: Words) -> int:
 
     from vae_lab.config.compose import compose_unchecked
     from vae_lab.console.terminal import console
-    from vae_lab.console.watch import is_over, newest_sweep, page, standing
+    from vae_lab.console.watch import is_over, newest_sweep, shown, standing
     from vae_lab.tracking.store import open_store
 
     given, tracking = words.given, compose_unchecked().tracking
@@ -34,13 +34,13 @@ def watch(words: Words) -> int:
     sweep = given.get("sweep") or newest_sweep(store)
     now = standing(store, sweep)
     if given.get("once") == "true":
-        console().print(page(now, metric))
+        console().print(shown(now, metric))
         return 0
-    with Live(page(now, metric), console=console(), auto_refresh=False) as screen:
+    with Live(shown(now, metric), console=console(), auto_refresh=False) as screen:
         while not is_over(now):
             time.sleep(pause)
             now = standing(store, sweep)
-            screen.update(page(now, metric), refresh=True)
+            screen.update(shown(now, metric), refresh=True)
     return 0
 
 

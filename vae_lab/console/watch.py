@@ -77,7 +77,7 @@ def standing(store: Store, sweep: str) -> SweepStanding:
     return SweepStanding(record, [(job, there[job["evaluation"]]) for job in plan])
 
 
-def page(now: SweepStanding, metric: str) -> Group:
+def shown(now: SweepStanding, metric: str) -> Group:
     """The standing: its sums, then the jobs that run or were cut off."""
     count = now.count()
     title = f"{now.sweep.name}  {now.sweep.status}  " + "  ".join(f"{n} {kind}" for kind, n in count.items() if n)
