@@ -231,6 +231,34 @@ def test_a_file_that_two_parts_share_counts_for_both_and_no_other_does(project):
     assert digests() == after
 
 
+@pytest.mark.parametrize(
+    ("package", "taken"),
+    [
+        ("from lab.shared import scale", "from lab import scale"),
+        ("from .shared import scale as size", "from lab import size as scale"),
+        ("from lab.shared import *", "from lab import scale"),
+        ("from lab.shared import scale", "from lab import *"),
+        ("from lab.shared import scale", "import lab; scale = lab.scale"),
+    ],
+)
+def test_what_a_package_hands_on_is_followed_to_where_it_is_made(project, package, taken):
+    write, digests = project
+    write("__init__.py", package)
+    write("prior.py", PART.replace("from lab.shared import scale", taken))
+    assert "lab/shared.py" in digests()
+    write("__init__.py", f"{package}\nfrom lab.prior import *")
+    assert {"lab/prior.py", "lab/shared.py"} <= set(Sources().closure([], ["lab.Prior"]))
+
+
+def test_a_package_counts_by_what_it_does_and_not_by_what_it_hands_on(project):
+    write, digests = project
+    before = digests()
+    write("__init__.py", "'''Says what it is.'''\nfrom lab.other import X\n")
+    assert digests() == before
+    write("__init__.py", "import lab.shared\nlab.shared.scale = abs\n")
+    assert set(digests()) == {*before, "lab/__init__.py"}
+
+
 def test_digests_are_the_same_in_another_python(tmp_path):
     """The text that is digested holds no memory address, no order of sets, and no seed of hashes."""
     code = (
@@ -247,7 +275,7 @@ def test_digests_are_the_same_in_another_python(tmp_path):
 def test_an_installed_part_counts_by_its_version_and_libraries_not_at_all():
     import hydra
 
-    found = Sources().closure(["hydra.core.utils", "vae_lab.errors"])
+    found = Sources().closure(["vae_lab.errors"], ["hydra.core.utils.JobReturn"])
     assert found == {"hydra": hydra.__version__, **Sources().closure(["vae_lab.errors"])}
     assert "keras" not in of().code
 

@@ -12,9 +12,22 @@ from collections.abc import Iterable, Iterator
 from importlib.machinery import ModuleSpec
 from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from pathlib import Path
+from typing import NamedTuple
 
 INSTALLED = ("site-packages", "dist-packages")
 STANDARD = Path(sysconfig.get_paths()["stdlib"]).resolve()
+ITSELF = __name__.partition(".")[0]
+
+Import = tuple[str, str | None]  # a module, and the name that is taken from it, if one is
+
+
+class Source(NamedTuple):
+    """One module as it counts: the digest of what it does, what it uses, and what it imports for others to take."""
+
+    digest: str
+    does: bool
+    imports: frozenset[Import]
+    handed_on: dict[str, Import]
 
 
 class Sources:
@@ -22,19 +35,24 @@ class Sources:
 
     def __init__(self) -> None:
         self._specs: dict[str, ModuleSpec | None] = {}
-        self._read: dict[str, tuple[str, frozenset[str]]] = {}
+        self._read: dict[str, Source] = {}
 
-    def closure(self, roots: Iterable[str], without: tuple[str, ...] = ()) -> dict[str, str]:
-        """The files that modules execute, as the digest of each by its path.
+    def closure(
+        self, modules: Iterable[str], classes: Iterable[str] = (), without: tuple[str, ...] = ()
+    ) -> dict[str, str]:
+        """The files that modules and classes execute, as the digest of each by its path.
 
         Args:
-          roots: modules, such as "vae_lab.prior.mixture". An installed one counts by its distribution and version.
+          modules: such as "vae_lab.training".
+          classes: such as "vae_lab.prior.mixture.Mixture", each wherever it is made, though a package hands it on. An
+            installed one counts by the version of its distribution.
           without: modules and packages that are neither counted nor followed.
         """
         found: dict[str, str] = {}
         seen: set[str] = set()
-        waiting = list(roots)
-        own = {name.partition(".")[0] for name in waiting}
+        asked = [self._of_class(name) for name in classes]
+        own = {module.partition(".")[0] for module, _ in asked}
+        waiting = [*modules, *(module for one in asked for module in self._executed(*one))]
         while waiting:
             name = waiting.pop()
             if name in seen or is_within(name, without):
@@ -47,9 +65,10 @@ class Sources:
                 if (package := name.partition(".")[0]) in own:
                     found[package] = installed_version(package)
                 continue
-            digest, imported = self._digest(name, place)
-            found[shown_path(name, place)] = digest
-            waiting += imported
+            source = self.read(name, place)
+            if source.does:
+                found[shown_path(name, place)] = source.digest
+            waiting += [module for one in source.imports for module in self._executed(*one)]
         return dict(sorted(found.items()))
 
     def file(self, name: str) -> Path | None:
@@ -57,6 +76,44 @@ class Sources:
         spec = self._spec(name)
         origin = spec.origin if spec is not None else None
         return Path(origin) if origin and origin.endswith(".py") else None
+
+    def read(self, name: str, place: Path) -> Source:
+        """What a module is."""
+        if name not in self._read:
+            whole = ast.parse(place.read_bytes())
+            package = name if place.name == "__init__.py" else name.rpartition(".")[0]
+            handed_on = {called or of or "": (module, of) for module, of, called in imports_of(whole, package)}
+            tree = without_types(whole)
+            imports = sorted(imports_of(tree, package), key=str)
+            written = f"{imports}{''.join(canonical(tree))}"
+            used = frozenset((module, of) for module, of, _ in imports)
+            digest = hashlib.sha256(written.encode()).hexdigest()[:16]
+            self._read[name] = Source(digest, bool(tree.body), used, handed_on)
+        return self._read[name]
+
+    def _of_class(self, name: str) -> Import:
+        """The module that a class is named in, and the class: of "a.b.C.d", a.b and C."""
+        parts = name.split(".")
+        for end in range(len(parts) - 1, 0, -1):
+            if self._spec(module := ".".join(parts[:end])) is not None:
+                return module, parts[end]
+        return name, None
+
+    def _executed(self, module: str, name: str | None, asked: frozenset[Import] = frozenset()) -> Iterator[str]:
+        """The modules that `from module import name` executes, to the one where the name is made."""
+        if name and name != "*" and self._spec(f"{module}.{name}") is not None:
+            module, name = f"{module}.{name}", None
+        parts = module.split(".")
+        yield from (package for end in range(1, len(parts)) if (package := ".".join(parts[:end])) != ITSELF)
+        yield module
+        place = self.file(module)
+        if place is None or is_installed(place) or (module, name) in asked:
+            return
+        handed_on = self.read(module, place).handed_on
+        whole = name == "*" or (name is None and place.name == "__init__.py")
+        for called, (of_module, of_name) in handed_on.items():
+            if whole or called == name:
+                yield from self._executed(of_module, of_name, asked | {(module, name)})
 
     def _spec(self, name: str) -> ModuleSpec | None:
         """Where Python would find a module; unlike importlib's own search, this imports none of its packages."""
@@ -73,22 +130,6 @@ class Sources:
             path = list(package.submodule_search_locations)
         found = (finder.find_spec(name, path) for finder in sys.meta_path if hasattr(finder, "find_spec"))
         return next((spec for spec in found if spec is not None), None)
-
-    def _digest(self, name: str, place: Path) -> tuple[str, frozenset[str]]:
-        """The digest of what counts in a module, and the modules that it imports."""
-        if name not in self._read:
-            tree = without_types(ast.parse(place.read_bytes()))
-            package = name if place.name == "__init__.py" else name.rpartition(".")[0]
-            imports = sorted(imports_of(tree, package), key=str)
-            written = f"{imports}{''.join(canonical(tree))}"
-            modules = frozenset(found for module, name, _ in imports for found in self._modules_of(module, name))
-            self._read[name] = hashlib.sha256(written.encode()).hexdigest()[:16], modules
-        return self._read[name]
-
-    def _modules_of(self, module: str, name: str | None) -> Iterator[str]:
-        """What `from module import name` executes: the module of that name, or the one that holds the name."""
-        within = f"{module}.{name}"
-        yield within if name and self._spec(within) is not None else module
 
 
 def is_within(name: str, rooms: tuple[str, ...]) -> bool:

@@ -168,14 +168,14 @@ def identity_of(settings: Settings, sources: Sources | None = None) -> Identity:
         trained["validation"] = {key: getattr(settings.evaluation, key) for key in DRAWS}
     evaluated = {"evaluation": without_places("evaluation", asdict(settings.evaluation))}
     classes = {str(value) for key, value in dotted(trained) if key.endswith("_target_")}
-    targets = {name.rpartition(".")[0] for name in classes if "." in name}
-    roots = [*TRAINING_CODE, *(VALIDATION_CODE if selects else ()), *sorted(targets)]
+    core = (*TRAINING_CODE, *(VALIDATION_CODE if selects else ()))
+    rooms = NO_NUMBERS if selects else (*NO_NUMBERS, "vae_lab.evaluation")
     return Identity(
         trained=dict(dotted(normalised(trained))),
         evaluated=dict(dotted(normalised(evaluated))) | {switch: getattr(settings, switch) for switch in SWITCHES},
         data=data_identity(settings.options["data"]),
-        training_code=sources.closure(roots, NO_NUMBERS if selects else (*NO_NUMBERS, "vae_lab.evaluation")),
-        evaluation_code=sources.closure(EVALUATION_CODE, NO_NUMBERS),
+        training_code=sources.closure(core, classes, without=rooms),
+        evaluation_code=sources.closure(EVALUATION_CODE, without=NO_NUMBERS),
     )
 
 
