@@ -24,7 +24,7 @@ from vae_lab.evaluation.latent import marginal_kl, marginals
 from vae_lab.evaluation.pictures import CHEAP, named
 from vae_lab.evaluation.pictures.gallery import final_pictures
 from vae_lab.evaluation.pictures.traversals import traversal_states, traversals
-from vae_lab.layers.latent_space import nearest_state
+from vae_lab.layers.spaces import nearest_state
 from vae_lab.protocols import Terms
 
 tfd = tfp.distributions

@@ -22,7 +22,7 @@ from vae_lab.evaluation.pictures.traversals import STEPS, traversal_latents
 from vae_lab.layers import polar_angle
 from vae_lab.layers.bessel import log_mean_exp_and_ratio
 from vae_lab.layers.gaussian_mixture import gaussian_mixture
-from vae_lab.layers.latent_space import Reals, Sphere
+from vae_lab.layers.spaces import Reals, Sphere
 from vae_lab.layers.sphere import TINY, direction_of, from_pole, log_area
 from vae_lab.numerics import inverse_softplus
 from vae_lab.posterior.power_spherical import PowerSphericalDistribution

@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from vae_lab.layers.latent_space import Reals
+from vae_lab.layers.spaces import Reals
 from vae_lab.protocols import Model
 
 

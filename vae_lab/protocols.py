@@ -46,7 +46,7 @@ class Encoder(Protocol):
 class Posterior(Protocol):
     """q(z|x), the approximate posterior. Made with `latent_size`, the length of z's last axis.
 
-    One over another space than R^L says so by `space` (`vae_lab.layers.latent_space`): the unit sphere, or discrete states.
+    One over another space than R^L says so by `space` (`vae_lab.layers.spaces`): the unit sphere, or discrete states.
     Where its YAML states the fact `relaxed`, `relaxed_distribution(features, temperature)` gives a distribution of
     differentiable draws of the same shape, whose nearest states are draws from q(z|x), and which are near to them at a
     low temperature.
@@ -104,7 +104,7 @@ class Likelihood(Protocol):
 class Model(Protocol):
     """The five parts, joined: what estimators and evaluations see of them."""
 
-    space: Any  # that latents lie in, one of `vae_lab.layers.latent_space`
+    space: Any  # that latents lie in, one of `vae_lab.layers.spaces`
 
     def features(self, x: Tensor) -> Tensor:
         """x [B,H,W,C] -> what the posterior is made of, [B,(h,w,)params_size]."""

@@ -4,7 +4,7 @@ import keras
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from vae_lab.layers.latent_space import Discrete
+from vae_lab.layers.spaces import Discrete
 from vae_lab.protocols import Posterior
 
 tfd = tfp.distributions

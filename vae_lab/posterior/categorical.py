@@ -6,7 +6,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from vae_lab.layers.one_hot import OneHot, flattened_groups
-from vae_lab.layers.latent_space import Discrete
+from vae_lab.layers.spaces import Discrete
 from vae_lab.protocols import Posterior
 
 tfd = tfp.distributions

@@ -5,7 +5,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from vae_lab.layers.flat_latent import flat_size
-from vae_lab.layers.latent_space import Sphere
+from vae_lab.layers.spaces import Sphere
 from vae_lab.layers.sphere import Directional, direction_of
 from vae_lab.numerics import positive
 from vae_lab.protocols import Posterior

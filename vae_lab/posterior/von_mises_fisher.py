@@ -7,7 +7,7 @@ import tensorflow_probability as tfp
 from vae_lab.layers.bessel import log_mean_exp_and_ratio
 from vae_lab.layers.flat_latent import flat_size
 from vae_lab.layers.polar_angle import polar_angle
-from vae_lab.layers.latent_space import Sphere
+from vae_lab.layers.spaces import Sphere
 from vae_lab.layers.sphere import TINY, Directional, direction_of
 from vae_lab.numerics import positive
 from vae_lab.protocols import Posterior
