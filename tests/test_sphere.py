@@ -241,7 +241,7 @@ def test_orders_beyond_five_hundred_and_concentrations_of_ten_thousand_are_finit
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("name", FAMILIES)
 def test_draws_have_the_density_of_their_angle_and_no_preference_around_it(name, mode, figure):
-    """Kolmogorov's distance of 20,000 angles, below what one in 10^4 exceeds; moments aside within 4 standard errors."""
+    """Kolmogorov's distance of 20,000 angles, below what one in 10^4 exceeds; moments aside within 4 errors."""
     draws = 20_000
     bound = math.sqrt(-math.log(1e-4 / 2) / 2 / draws)
     worst = 0.0
