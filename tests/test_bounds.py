@@ -359,7 +359,14 @@ def cut(distribution):
     return made
 
 
-@pytest.mark.parametrize("name", options.option_names("estimator"))
+OF_GAUSSIAN_LATENTS = [
+    name
+    for name in options.option_names("estimator")
+    if not fact(options.read_option("estimator", name), "needs_relaxed")
+]
+
+
+@pytest.mark.parametrize("name", OF_GAUSSIAN_LATENTS)
 def test_needs_reparameterized_fact_is_true(program, monkeypatch, name):
     """The encoder's gradient changes where the draws pass none, or it does not."""
     _, pixels, built = program("training.jit=false")
@@ -371,7 +378,7 @@ def test_needs_reparameterized_fact_is_true(program, monkeypatch, name):
     assert same != fact(options.read_option("estimator", name), "needs_reparameterized", True)
 
 
-@pytest.mark.parametrize("name", options.option_names("estimator"))
+@pytest.mark.parametrize("name", OF_GAUSSIAN_LATENTS)
 def test_other_facts_of_estimators_are_true(program, name):
     """Loops over the latents of a flow where it needs fast densities; a loss that beta changes; samples enough."""
     option = options.read_option("estimator", name)
@@ -390,5 +397,8 @@ def test_other_facts_of_estimators_are_true(program, name):
     assert np.all(np.isfinite(losses))
     assert np.array_equal(*losses) != fact(option, "weighs_rate")
     if least > 1:
-        with pytest.raises(ZeroDivisionError):
-            terms_and_gradients(built, images(pixels), name, samples=least - 1)
+        try:
+            terms, _ = terms_and_gradients(built, images(pixels), name, samples=least - 1)
+        except ZeroDivisionError:
+            return
+        assert np.all(np.isnan(terms.loss))

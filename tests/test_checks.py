@@ -111,7 +111,7 @@ ILLEGAL = {
     "no intervals": (["estimator=thermodynamic", "estimator.intervals=0"], "estimator.intervals=0 must be a whole"),
     "covariance of one sample": (
         ["estimator=thermodynamic", "estimator.samples=1"],
-        "estimator.samples=1: estimator=thermodynamic needs the covariance of a group's samples; use 2 or more",
+        "estimator.samples=1: estimator=thermodynamic sets each sample of a group against the others; use 2 or more",
     ),
     "foreign density of a flow, without differentiable draws": (
         ["estimator=thermodynamic", "posterior=iaf"],

@@ -9,7 +9,7 @@ from vae_lab.config.compatibility import AXES, combinations, covering_set, illeg
 from vae_lab.config.settings import settings_of
 from vae_lab.data import digits
 from vae_lab.data.dataset import Dataset, Split
-from vae_lab.data.images import Images, run_images
+from vae_lab.data.images import run_images
 from vae_lab.run.program import new_program
 
 TINY = {
@@ -105,4 +105,4 @@ def train_and_evaluate(combination, images):
     values = built.elbo(fixed["test"], 1, 0)
     assert np.all(np.isfinite(values["elbo"])), choices
     assert values["posterior_mean"].shape[0] == 100
-    assert np.all(np.isfinite(built.log_likelihood(Images(fixed["test"], 2), 0))), choices
+    assert np.all(np.isfinite(built.log_likelihood(fixed["test"], 2, 0))), choices

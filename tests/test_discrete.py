@@ -535,10 +535,9 @@ ILLEGAL = {
     ),
     "one sample without a baseline": (
         (*BERNOULLI, "estimator=reinforce_loo", "estimator.samples=1"),
-        "estimator.samples=1: each sample's baseline in estimator=reinforce_loo is made of the others, so it needs at "
-        "least 2",
+        "estimator.samples=1: estimator=reinforce_loo sets each sample of a group against the others; use 2 or more",
     ),
-    "one sample of vimco": (("estimator=vimco", "estimator.samples=1"), "so it needs at least 2"),
+    "one sample of vimco": (("estimator=vimco", "estimator.samples=1"), "use 2 or more"),
     "beta with vimco": (
         (*BERNOULLI, "estimator=vimco", "estimator.beta=2"),
         "the bound of estimator=vimco has none of its own; use estimator=reinforce_loo",

@@ -2,6 +2,7 @@
 
 import itertools
 import random
+import sys
 from typing import Any
 
 from vae_lab.config import compose
@@ -30,7 +31,7 @@ def reason(combination: Combination, base: Any, options: dict[tuple[str, str], A
         for check in ACROSS_AXES:
             check(cfg)
     except UsageError as error:
-        return str(error)
+        return sys.intern(str(error))  # one text for the many combinations that it refuses
     return None
 
 
@@ -100,22 +101,32 @@ def illegal_pairs(legal: list[Combination], illegal: dict[Combination, str]) -> 
             refused.add(pair)
             if f"{AXES[one]}={a}" in why and f"{AXES[other]}={b}" in why:
                 direct.setdefault(pair, why)
-    return {pair: direct.get(pair) or _through_another_axis(pair, direct) for pair in sorted(refused)}
+    told = direct
+    while more := {
+        pair: reason
+        for pair in sorted(refused - told.keys())
+        if (reason := _through_another_axis(pair, told)) is not None
+    }:
+        told = told | more
+    return {pair: told.get(pair, "no combination over all axes holds both") for pair in sorted(refused)}
 
 
-def _through_another_axis(pair: Pair, direct: dict[Pair, str]) -> str:
-    """Why two options exclude each other of which no check speaks together: one example of what each refuses."""
+def _through_another_axis(pair: Pair, told: dict[Pair, str]) -> str | None:
+    """Why two options exclude each other of which no check speaks together: one example of what each refuses.
+
+    `told` is what is refused so far; None where that does not explain it.
+    """
     one, a, other, b = pair
     for axis in set(range(len(AXES))) - {one, other}:
         examples: dict[int, str] = {}
         for name in option_names(AXES[axis]):
             for place, option in ((one, a), (other, b)):
                 met = (place, option, axis, name) if place < axis else (axis, name, place, option)
-                if met in direct:
-                    examples.setdefault(place, direct[met])
+                if met in told:
+                    examples.setdefault(place, told[met])
                     break
             else:
                 break  # an option that goes with both
         else:
             return "\n".join(examples.values())
-    return "no combination over all axes holds both"
+    return None

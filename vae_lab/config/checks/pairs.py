@@ -104,8 +104,8 @@ def check_objective(cfg: Config) -> None:
     least = fact(cfg.estimator, "least_samples", 1)
     if cfg.estimator.samples < least:
         raise UsageError(
-            f"estimator.samples={cfg.estimator.samples}: each sample's baseline in estimator={cfg.estimator.name} is "
-            f"made of the others, so it needs at least {least}"
+            f"estimator.samples={cfg.estimator.samples}: estimator={cfg.estimator.name} sets each sample of a group "
+            f"against the others; use {least} or more"
         )
     weighing = "analytic_kl or monte_carlo" if fact(cfg.posterior, "reparameterized", True) else "reinforce_loo"
     plain = {"beta": 1, "warmup_epochs": 0, "cycle_epochs": None, "free_bits": 0}
@@ -115,12 +115,6 @@ def check_objective(cfg: Config) -> None:
                 f"estimator.{key}={cfg.estimator[key]} weighs the rate, and the bound of "
                 f"estimator={cfg.estimator.name} has none of its own; use estimator={weighing}"
             )
-    least = fact(cfg.estimator, "least_samples", 1)
-    if cfg.estimator.samples < least:
-        raise UsageError(
-            f"estimator.samples={cfg.estimator.samples}: estimator={cfg.estimator.name} needs the covariance of a "
-            f"group's samples; use {least} or more"
-        )
     if cfg.estimator.cycle_epochs is not None and not 0 < cfg.estimator.warmup_epochs <= cfg.estimator.cycle_epochs:
         raise UsageError(
             f"estimator.cycle_epochs={cfg.estimator.cycle_epochs} repeats a warm-up of "
