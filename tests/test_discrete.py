@@ -123,6 +123,12 @@ def t_of(values, expected):
     return np.abs(values.mean(axis=0) - expected) / np.maximum(error, 1e-6)
 
 
+def of_encoder(model):
+    """Which entries of a gradient are the encoder's: the decoder's noise is the same under any prior."""
+    encoder = {id(weight) for weight in model.encoder.trainable_variables}
+    return np.concatenate([np.full(int(np.prod(w.shape)), id(w) in encoder) for w in model.trainable_variables])
+
+
 def variance(gradients):
     """Sum over weights of the variance of one draw."""
     return gradients.var(axis=0, ddof=1).sum()
@@ -265,9 +271,10 @@ def test_leave_one_out_gradient_and_elbo_are_the_enumerated_ones(name, figure):
     for beta in (1.0, 0.4):
         gradients, terms = drawn(model, X, estimator_of("reinforce_loo", samples=3, beta=beta), 20_000)
         exact = exact_gradient(model, X, lambda model, x, beta=beta: exact_elbo(model, x, beta))
-        t = t_of(gradients, exact).max()
-        figure(f"Largest t of the leave-one-out gradient against enumeration, {name}, beta = {beta}", t, "below 4")
-        assert t < 4
+        t = t_of(gradients, exact)
+        what = f"Largest t of the leave-one-out encoder gradient against enumeration, {name}, beta = {beta}"
+        figure(what, t[of_encoder(model)].max(), "below 4")
+        assert t.max() < 4
         mean_terms_are(terms, {"elbo": exact_elbo(model, X), "bound": exact_elbo(model, X)}, ("elbo", "bound"))
         weighted = -exact_elbo(model, X, beta)
         mean_terms_are(terms, {"loss": weighted}, ("loss",))
@@ -279,9 +286,10 @@ def test_vimco_gradient_and_bound_are_the_enumerated_ones(name, samples, figure)
     model = model_of(name)
     gradients, terms = drawn(model, X, estimator_of("vimco", samples=samples), 20_000)
     bound = exact_bound(model, X, samples)
-    t = t_of(gradients, exact_gradient(model, X, lambda model, x: exact_bound(model, x, samples))).max()
-    figure(f"Largest t of VIMCO's gradient against enumeration, {name}, K = {samples}", t, "below 4")
-    assert t < 4
+    t = t_of(gradients, exact_gradient(model, X, lambda model, x: exact_bound(model, x, samples)))
+    what = f"Largest t of VIMCO's encoder gradient against enumeration, {name}, K = {samples}"
+    figure(what, t[of_encoder(model)].max(), "below 4")
+    assert t.max() < 4
     mean_terms_are(terms, {"bound": bound, "loss": -bound, "elbo": exact_elbo(model, X)}, ("bound", "loss", "elbo"))
     log_likelihood = logsumexp(enumerated(model, X)[1].numpy().astype(float), axis=0)
     assert np.all(exact_elbo(model, X) < bound)
