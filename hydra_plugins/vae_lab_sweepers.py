@@ -63,6 +63,8 @@ class StudySweeper(LabSweeper):
                 given[key] = [override.get_value_element_as_str()]
             elif override.is_discrete_sweep():
                 given[key] = list(override.sweep_string_iterator())
+                if not given[key]:
+                    raise UsageError(f"{override.input_line} has no value; give it one or more")
                 if twice := [value for value in given[key] if given[key].count(value) > 1]:
                     raise UsageError(f"{key} is given the value {twice[0]} twice; give it once")
             else:

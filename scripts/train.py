@@ -5,37 +5,57 @@ python scripts/train.py -m prior=mvn,mixture estimator=monte_carlo seed=0,1,2
 python scripts/train.py experiment=quickstart
 """
 
+import contextlib
+import os
+import shutil
 import signal
 import sys
+import traceback
 from pathlib import Path
+from types import TracebackType
+from typing import cast
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
-from vae_lab.config.compose import home
+from vae_lab.config.compose import home, plain
 from vae_lab.config.options import CONF
-from vae_lab.config.overrides import with_home
+from vae_lab.config.refusals import hydra_arguments, refusal
 from vae_lab.errors import UsageError
 from vae_lab.run.job import run_job
 from vae_lab.run.lock import Locked
 from vae_lab.search.pruning import reporting
+from vae_lab.study.plan import check_study
+
+FULL_ERROR = "HYDRA_FULL_ERROR"
+IN_FULL = os.environ.get(FULL_ERROR) == "1"  # whether whoever started this wants tracebacks
+
+OF_CONFIGURATION = (HydraException, OmegaConfBaseException, YAMLError, UnicodeDecodeError)
 
 
 @hydra.main(config_path=str(CONF), config_name="train", version_base="1.3")
 def main(cfg):
     job = HydraConfig.get()
+    words = cast(list[str], OmegaConf.to_container(job.overrides.task, resolve=False))
     sweeping = job.mode == hydra.types.RunMode.MULTIRUN
     try:
-        return run_job(cfg, list(job.overrides.task), dict(job.runtime.choices), reporting)
+        if not sweeping:
+            check_alone(cfg)
+        return run_job(cfg, words, dict(job.runtime.choices), reporting)
     except KeyboardInterrupt:
         if sweeping:
             raise
         sys.exit(130)
-    except UsageError as error:
-        if sweeping:
+    except (UsageError, OmegaConfBaseException) as error:
+        if sweeping or (IN_FULL and not isinstance(error, UsageError)):
             raise
-        print(error, file=sys.stderr)
-        sys.exit(2)
+        leave_nothing(Path(job.runtime.output_dir), Path(home()))
+        print(error if isinstance(error, UsageError) else refusal(error, words), file=sys.stderr)
+        sys.exit(2)  # here: Hydra would write a line of its own about an exception
     except Locked as error:
         if sweeping:
             raise
@@ -43,15 +63,75 @@ def main(cfg):
         sys.exit(1)
 
 
-if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that a run that is told to stop is KILLED, not RUNNING
+def check_alone(cfg) -> None:
+    """Raises UsageError where one run is asked for and the experiment is a study."""
+    if cfg.study is not None:
+        check_study(plain(cfg.study))
+        raise UsageError(
+            "the experiment is a study of arms, and this would be one run of none of them; write "
+            "`hydra: {mode: MULTIRUN}` into its file, or add -m"
+        )
+
+
+def leave_nothing(folder: Path, above: Path) -> None:
+    """Removes what Hydra has written of a run that is refused, and the folders that it made for it."""
+    shutil.rmtree(folder, ignore_errors=True)
+    with contextlib.suppress(OSError):  # up to the first that holds something else
+        for parent in folder.parents:
+            if parent == above or not parent.is_relative_to(above):
+                break
+            parent.rmdir()
+
+
+def train(words: list[str]) -> None:
+    """Trains as a command line says. What is refused is told in a line, with exit code 2."""
+    before = os.environ.get(FULL_ERROR)
+    try:
+        arguments = hydra_arguments(words)
+        make_home()
+        sys.argv[1:] = arguments
+        os.environ[FULL_ERROR] = "1"  # Hydra raises what it would print in ten lines
+        main()
+    except UsageError as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except Exception as error:
+        if IN_FULL:
+            raise
+        if not isinstance(error, OF_CONFIGURATION) or from_main(error):
+            traceback.print_exception(error.with_traceback(from_main(error) or error.__traceback__))
+            print(f"\nSet {FULL_ERROR}=1 for Hydra's part of it.", file=sys.stderr)
+            sys.exit(1)
+        print(refusal(error, words), file=sys.stderr)
+        sys.exit(2)
+    finally:
+        os.environ.pop(FULL_ERROR, None)
+        if before is not None:
+            os.environ[FULL_ERROR] = before
+
+
+def from_main(error: BaseException) -> TracebackType | None:
+    """The part of a traceback that begins in `main`; None where that had not begun."""
+    step = error.__traceback__
+    while step is not None and step.tb_frame.f_code.co_filename != __file__:
+        step = step.tb_next
+    while step is not None and step.tb_frame.f_code.co_name != "main":
+        step = step.tb_next
+    return step
+
+
+def make_home() -> None:
+    """Raises UsageError where the folder of all runs is none and cannot be made."""
     try:
         Path(home()).mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        print(f"VAE_LAB_HOME={home()} cannot be used ({error}); name a folder that can be written", file=sys.stderr)
-        sys.exit(2)
-    try:
-        sys.argv[1:] = with_home(sys.argv[1:])
-        main()
-    except KeyboardInterrupt:
-        sys.exit(130)
+        raise UsageError(
+            f"VAE_LAB_HOME={home()} cannot be used ({error}); name a folder that can be written"
+        ) from error
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that a run that is told to stop is KILLED, not RUNNING
+    train(sys.argv[1:])

@@ -284,7 +284,7 @@ def test_commands_refuse_without_importing_tensorflow(words, tmp_path):
         (["--help"], 0, "prior: autoregressive, bernoulli, categorical, flow, mixture, mvn"),
         (["--cfg", "job"], 0, "checkpoint_seconds: 20"),
         (["+prio=mixture"], 2, "there is no setting prio"),
-        (["prior=mixtur"], 1, "mixture"),
+        (["prior=mixtur"], 2, "did you mean mixture?"),
     ],
 )
 def test_commands_answer_without_importing_tensorflow(words, code, message, tmp_path):

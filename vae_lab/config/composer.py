@@ -9,6 +9,7 @@ from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from vae_lab.config.refusals import refusal
 from vae_lab.errors import UsageError
 
 Compose = Callable[[Sequence[str]], Any]  # overrides -> a configuration
@@ -30,7 +31,7 @@ class Composer:
         """The configuration of these overrides, without Hydra's own node.
 
         Raises:
-          UsageError: in Hydra's words, where it cannot be composed.
+          UsageError: where it cannot be composed.
         """
         try:
             values = {text: one for text in overrides if is_value(one := self._parser.parse_override(text))}
@@ -44,8 +45,8 @@ class Composer:
             except OmegaConfBaseException:  # Hydra says it better
                 return without_hydra(self._compose(overrides))
             return cfg
-        except HydraException as error:
-            raise UsageError(str(error)) from None
+        except (HydraException, OmegaConfBaseException) as error:
+            raise UsageError(refusal(error, overrides)) from None
 
 
 def is_value(override: Override) -> bool:

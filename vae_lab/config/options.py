@@ -5,6 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import MarkedYAMLError, YAMLError
+
+from vae_lab.errors import UsageError, told
 
 PACKAGE = Path(__file__).resolve().parent.parent
 # In a checkout conf/ lies beside the package, in an installed package inside it.
@@ -18,7 +22,30 @@ def option_names(axis: str) -> list[str]:
 
 def read_option(axis: str, name: str) -> Any:
     """An option's own settings and facts, or the content of an experiment file."""
-    return OmegaConf.load(CONF / axis / f"{name}.yaml")
+    path = CONF / axis / f"{name}.yaml"
+    try:
+        return OmegaConf.load(path)
+    except (YAMLError, UnicodeDecodeError, OmegaConfBaseException) as error:
+        raise UsageError(broken(error, path)) from None
+
+
+def broken(error: Exception, path: Path | None = None) -> str:
+    """What is wrong with a file of options, and in which line: a fault of YAML, letters of another encoding.
+
+    Args:
+      error: what reading it has raised.
+      path: the file, where that is known; else it is looked for.
+    """
+    if isinstance(error, MarkedYAMLError) and (mark := error.problem_mark) is not None:
+        return f"{mark.name}, line {mark.line + 1}: {error.problem}; this is not YAML as it stands"
+    if isinstance(error, UnicodeDecodeError):
+        for file in [path] if path else sorted(CONF.rglob("*.yaml")):
+            for number, line in enumerate(file.read_bytes().splitlines(), 1):
+                try:
+                    line.decode("utf-8")
+                except UnicodeDecodeError:
+                    return f"{file}, line {number}: these letters are not in UTF-8; save the file in it"
+    return f"{path or 'a file of options'}: {told(error)}"
 
 
 def stated_facts(axis: str, name: str) -> dict[str, Any] | None:

@@ -43,6 +43,8 @@ def check_overrides(overrides: Iterable[str], cfg: Any) -> None:
         axis, _, leaf = key.partition(".")
         if leaf.split(".")[0] == "facts" and axis in cfg:
             raise UsageError(f"{key}: facts are what {axis}={cfg[axis].get('name')} is, and no setting; leave it out")
+        if leaf == "name" and axis in cfg:
+            raise UsageError(f"{override}: the name is the option's own; choose another by {axis}=, or leave it out")
         if override.startswith("+") and not key.startswith(OPEN):
             known = known_keys(cast(dict[str, Any], OmegaConf.to_container(cfg, resolve=False)))
             like = difflib.get_close_matches(key, [other for other in known if other != key], n=3)

@@ -9,6 +9,7 @@ test/rate". Marks say how sure the number is: S seen in a source, Q quoted by so
 data, M from memory. M is shown and never judged by.
 """
 
+import difflib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,12 @@ from vae_lab.errors import UsageError
 
 MARKS = {"S": "seen in the source", "Q": "quoted", "C": "computed", "M": "from memory"}
 DEFAULT_METRIC = "test/elbo"
+SPLITS = ("train", "val", "test")
+QUANTITIES = (
+    *("elbo", "rate", "distortion", "elbo_se", "log_likelihood", "log_likelihood_se", "bits_per_dim"),
+    *("active_units", "index_code_mi", "aggregate_kl"),
+)
+FREE = ("perf/", "gradient/")  # whose names depend on parts and machines
 KEYS = ({"arm", "value", "tolerance"}, {"difference", "between"})
 COMMON = {"source", "mark"}
 METRIC = re.compile(r"\S+/\S+")
@@ -58,10 +65,23 @@ def read_expectations(study: Mapping[str, Any]) -> tuple[Expectation, ...]:
     Raises:
       UsageError: naming the first row that has not the form above.
     """
+    require_metric(study_metric(study), "study.metric")
     rows = study.get("expected") or []
     if not isinstance(rows, Sequence) or isinstance(rows, str):
         raise UsageError("study.expected must be a list of rows, such as {arm: mvn, value: -90, tolerance: 1, ...}")
     return tuple(_expectation(row, f"study.expected[{number}]", study) for number, row in enumerate(rows))
+
+
+def require_metric(metric: str, place: str) -> None:
+    """Raises UsageError where no run has a metric of that name."""
+    if metric.startswith(FREE):
+        return
+    known = [f"{split}/{name}" for split in SPLITS for name in QUANTITIES]
+    known += [f"running/{name}" for name in (*QUANTITIES[:3], "bound", "loss")]
+    if metric not in known:
+        like = difflib.get_close_matches(metric, known, n=3)
+        named = f"did you mean {' or '.join(like)}?" if like else "there are test/elbo, test/log_likelihood and others"
+        raise UsageError(f"{place}={metric} is no metric of a run; {named}")
 
 
 def _expectation(row: Any, place: str, study: Mapping[str, Any]) -> Expectation:
@@ -76,6 +96,8 @@ def _expectation(row: Any, place: str, study: Mapping[str, Any]) -> Expectation:
     metric = row.get("metric") or study_metric(study)
     if not isinstance(metric, str) or not all(TERM.fullmatch(term) for term in metric.split(" + ")):
         raise UsageError(f"{place}.metric={metric} must be a metric's name, such as test/elbo")
+    for term in metric.split(" + "):
+        require_metric(term.rpartition(" ")[2], f"{place}.metric")
     if "difference" in row and not METRIC.fullmatch(metric):
         raise UsageError(f"{place}.metric={metric} is a sum, of which there are values but no differences")
     arms = (row["arm"],) if "arm" in row else row["difference"]
@@ -83,8 +105,9 @@ def _expectation(row: Any, place: str, study: Mapping[str, Any]) -> Expectation:
         raise UsageError(f"{place}.difference={arms} must be two different arms")
     if "difference" in row and len(arms) != 2:
         raise UsageError(f"{place}.difference={arms} must be two different arms")
-    if unknown := [arm for arm in arms if arm not in study["arms"]]:
-        raise UsageError(f"{place} names the arm {unknown[0]}; study.arms has {', '.join(map(str, study['arms']))}")
+    known = list(map(str, study["arms"]))
+    if unknown := [arm for arm in arms if str(arm) not in known]:
+        raise UsageError(f"{place} names the arm {unknown[0]}; study.arms has {', '.join(known)}")
     low, high, stated = _value_bounds(row, place) if "arm" in row else _bounds(row["between"], place)
     return Expectation(tuple(map(str, arms)), metric, low, high, stated, row["source"].strip(), row["mark"])
 

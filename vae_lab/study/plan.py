@@ -3,6 +3,7 @@
 import itertools
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 from vae_lab.errors import UsageError
 from vae_lab.study.expectations import read_expectations
 
+PLAIN = re.compile(r"[A-Za-z0-9_./]+")
 STUDY_KEYS = {"question", "arms", "seeds", "metric", "expected", "short"}
 
 
@@ -36,11 +38,22 @@ def _text(value: Any) -> str:
         return "{" + ",".join(f"{key}:{_text(entry)}" for key, entry in value.items()) + "}"
     if isinstance(value, Sequence) and not isinstance(value, str):
         return "[" + ",".join(_text(entry) for entry in value) + "]"
-    if isinstance(value, str) and not value.replace("_", "").replace("/", "").replace(".", "").isalnum():
+    if isinstance(value, str) and not is_plain(value):
         return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)  # JSON's own word, Infinity, is text in Hydra's grammar
     return value if isinstance(value, str) else json.dumps(value)
+
+
+def is_plain(text: str) -> bool:
+    """Whether Hydra's grammar reads a text as itself without quotes: no number, no truth value, no other alphabet."""
+    if not PLAIN.fullmatch(text) or text.lower() in ("true", "false", "null"):
+        return False
+    try:
+        float(text)
+    except ValueError:
+        return True
+    return False
 
 
 def check_study(study: Mapping[str, Any]) -> None:
@@ -50,6 +63,12 @@ def check_study(study: Mapping[str, Any]) -> None:
     arms, seeds, short = study.get("arms"), study.get("seeds"), study.get("short", {})
     if not isinstance(arms, Mapping) or not arms:
         raise UsageError("study.arms must name at least one arm, each with its overrides, such as mvn: {prior: mvn}")
+    for name in arms:
+        if not isinstance(name, str) and type(name) is not int:
+            raise UsageError(
+                f"study.arms has the name {json.dumps(name)}, which YAML takes for no text; write it in quotes, as it "
+                "is to be read"
+            )
     for name, overrides in [*((f"arms.{arm}", arms[arm]) for arm in arms), ("short", short)]:
         if not isinstance(overrides, Mapping):
             raise UsageError(f"study.{name} must be a mapping of overrides, such as {{prior: mvn}}")
@@ -78,7 +97,10 @@ def plan(study: Mapping[str, Any] | None, given: Mapping[str, Sequence[str]]) ->
         arms: dict[str, dict[str, str]] = {"": {}}
     else:
         check_study(study)
-        wanted = [text.lower() for text in given.get("short", [])] == ["true"]
+        asked = [text.lower() for text in given.get("short", [])]
+        if len(asked) > 1:
+            raise UsageError(f"short={','.join(asked)}: a sweep is in one form; start one for each")
+        wanted = asked == ["true"]
         short = dict(study.get("short", {})) if wanted else {}
         seeds = short.pop("seeds", study["seeds"])
         arms = {

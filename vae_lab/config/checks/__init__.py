@@ -4,11 +4,12 @@ What is legal follows from the `facts` that the options' YAML files state; tests
 """
 
 from collections.abc import Callable
-from importlib.util import find_spec
 from pathlib import Path
 
 from vae_lab.config.checks.facts import AXES, Config
+from vae_lab.config.checks.kinds import check_kinds, check_there
 from vae_lab.config.checks.notes import note_on_pixels as note_on_pixels
+from vae_lab.config.checks.optimizers import check_layers, check_optimizer
 from vae_lab.config.checks.pairs import (
     check_densities,
     check_gradient,
@@ -19,6 +20,8 @@ from vae_lab.config.checks.pairs import (
     check_real_values,
     check_support,
 )
+from vae_lab.config.checks.reading import shown
+from vae_lab.config.checks.signatures import check_targets
 from vae_lab.config.checks.sizes import check_groups, check_rows, check_sizes, check_validation
 from vae_lab.config.checks.values import (
     check_bounds,
@@ -34,16 +37,24 @@ from vae_lab.data.verified import verify
 from vae_lab.errors import UsageError
 
 
-def check_targets(cfg: Config) -> None:
-    """The file of the class that an option's YAML names must be there."""
-    for axis in AXES:
-        module = cfg[axis]["_target_"].rpartition(".")[0]
-        try:
-            there = find_spec(module) is not None
-        except ModuleNotFoundError:  # nor is its folder
-            there = False
-        if not there:
-            raise UsageError(f"{axis}={cfg[axis].name}: its _target_ is in {module}, and there is no such file")
+def check_tracking(cfg: Config) -> None:
+    """A store is a database in a file or a server; what is kept beside a file lies in a folder."""
+    uri, folder, name = (cfg.tracking[key] for key in ("uri", "artifacts", "experiment_name"))
+    if not str(name):
+        raise UsageError("tracking.experiment_name is empty; name an MLflow experiment")
+    if str(uri).startswith(("http://", "https://")):
+        return
+    place = str(uri).removeprefix("sqlite:///")
+    if place == str(uri) or place in ("", ":memory:"):
+        raise UsageError(
+            f"tracking.uri={uri} must be sqlite:/// and a file that stays, or http:// and a server; leave it out for "
+            "the file in VAE_LAB_HOME"
+        )
+    if folder is None or "://" in str(folder):
+        raise UsageError(
+            f"tracking.artifacts={shown(folder)} must be a folder, beside a database in a file; a server of MLflow "
+            "keeps them elsewhere (--artifacts-destination)"
+        )
 
 
 def check_facts(cfg: Config) -> None:
@@ -87,16 +98,21 @@ ACROSS_AXES: tuple[Callable[[Config], None], ...] = (
     check_sizes,
 )
 CHECKS: tuple[Callable[[Config], None], ...] = (
+    check_there,
+    check_kinds,
+    check_targets,
     check_counts,
     check_numbers,
+    check_optimizer,
+    check_layers,
     check_bounds,
     check_choices,
     check_keras_names,
     check_words,
+    check_tracking,
     *ACROSS_AXES,
     check_rows,
     check_validation,
-    check_targets,
     check_facts,
     check_files,
 )

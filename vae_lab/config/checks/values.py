@@ -3,9 +3,9 @@
 import math
 import operator
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from vae_lab.config.checks.facts import Config
+from vae_lab.config.checks.reading import as_number, is_count, is_list, is_number, shown, values_of
 from vae_lab.errors import UsageError
 from vae_lab.evaluation.pictures import PICTURES
 
@@ -88,21 +88,20 @@ def check_counts(cfg: Config) -> None:
         "seed": 0,
     }
     for key, least in at_least.items():
-        for value in _set(cfg, key):
+        for value in values_of(cfg, key):
             if value is None and key in MAY_BE_NULL:
                 continue
-            if not isinstance(value, int) or isinstance(value, bool) or value < least:
-                raise UsageError(f"{key}={_shown(value)} must be a whole number of at least {least}")
+            if not is_count(value, least):
+                raise UsageError(f"{key}={shown(value)} must be a whole number of at least {least}")
     for key in ("seed", "data.split_seed", "evaluation.seed"):
-        for value in _set(cfg, key):
+        for value in values_of(cfg, key):
             if value is not None and value >= 2**31:
                 raise UsageError(f"{key}={value} must be below 2^31")
     for part in ("encoder", "decoder", "posterior", "prior"):
-        for hidden in _set(cfg, f"{part}.hidden"):
-            listed = isinstance(hidden, Sequence) and not isinstance(hidden, str)
-            if not listed or not all(isinstance(units, int) and units >= 1 for units in hidden):
+        for hidden in values_of(cfg, f"{part}.hidden"):
+            if not is_list(hidden) or not all(is_count(units) for units in hidden):
                 raise UsageError(
-                    f"{part}.hidden={_shown(hidden)} must be a list of whole numbers of at least 1, such as [200,200]"
+                    f"{part}.hidden={shown(hidden)} must be a list of whole numbers of at least 1, such as [200,200]"
                 )
 
 
@@ -123,11 +122,11 @@ def check_numbers(cfg: Config) -> None:
         "estimator.initial_temperature",
     )
     for key in above_zero:
-        for value in _set(cfg, key):
+        for value in values_of(cfg, key):
             if value is None and key in MAY_BE_NULL:
                 continue
-            if not (isinstance(value, int | float) and 0 < value < math.inf):
-                raise UsageError(f"{key}={_shown(value)} must be a number above 0")
+            if not (is_number(value) and 0 < value < math.inf):
+                raise UsageError(f"{key}={shown(value)} must be a number above 0")
     at_least_zero = (
         "estimator.beta",
         "estimator.warmup_epochs",
@@ -136,22 +135,22 @@ def check_numbers(cfg: Config) -> None:
         "posterior.concentration_floor",
     )
     for key in (*at_least_zero, "training.early_stopping.min_delta", "training.checkpoint_seconds"):
-        for value in _set(cfg, key):
-            if not (isinstance(value, int | float) and 0 <= value < math.inf):
-                raise UsageError(f"{key}={_shown(value)} must be a number of at least 0")
-    for value in _set(cfg, "posterior.slope_floor"):
-        if not (isinstance(value, int | float) and 0 < value < 1):
-            raise UsageError(f"posterior.slope_floor={_shown(value)} must be a number above 0 and below 1")
-    for columns in _set(cfg, "posterior.columns"):
+        for value in values_of(cfg, key):
+            if not (is_number(value) and 0 <= value < math.inf):
+                raise UsageError(f"{key}={shown(value)} must be a number of at least 0")
+    for value in values_of(cfg, "posterior.slope_floor"):
+        if not (is_number(value) and 0 < value < 1):
+            raise UsageError(f"posterior.slope_floor={shown(value)} must be a number above 0 and below 1")
+    for columns in values_of(cfg, "posterior.columns"):
         if columns is not None and columns > cfg.latent_size:
             raise UsageError(
                 f"posterior.columns={columns} is more than latent_size={cfg.latent_size}; use at most that, or null "
                 "for as many"
             )
     for key in ("data.validation_fraction", "data.test_fraction"):
-        for value in _set(cfg, key):
-            if not (isinstance(value, int | float) and 0 <= value < 1):
-                raise UsageError(f"{key}={_shown(value)} must be a number from 0 to below 1")
+        for value in values_of(cfg, key):
+            if not (is_number(value) and 0 <= value < 1):
+                raise UsageError(f"{key}={shown(value)} must be a number from 0 to below 1")
     if cfg.likelihood.get("scale") in ("shared", "per_pixel"):
         if cfg.likelihood.initial_scale <= cfg.likelihood.scale_floor:
             raise UsageError(
@@ -163,39 +162,43 @@ def check_numbers(cfg: Config) -> None:
     if (factors := cfg.schedule.get("factors")) is not None:
         epochs = cfg.schedule.epochs
         listed = all(isinstance(entry, Sequence) and not isinstance(entry, str) for entry in (epochs, factors))
-        if not (listed and all(isinstance(entry, int | float) for entry in [*epochs, *factors])):
+        if not (listed and all(map(is_number, [*epochs, *factors]))):
             raise UsageError("schedule.epochs and schedule.factors must be lists of numbers")
+        if min(factors) < 0 or (len(epochs) > 0 and min(epochs) < 0):
+            raise UsageError(
+                f"schedule.epochs={shown(epochs)} and schedule.factors={shown(factors)} must be numbers of at least 0"
+            )
         if len(factors) != len(epochs) + 1 or sorted(set(epochs)) != list(epochs):
             raise UsageError(
-                f"schedule.epochs={_shown(epochs)} must rise, and schedule.factors={_shown(factors)} must have one more"
+                f"schedule.epochs={shown(epochs)} must rise, and schedule.factors={shown(factors)} must have one more"
             )
     if (ends := cfg.posterior.get("raw_scale_range")) is not None:
         listed = isinstance(ends, Sequence) and not isinstance(ends, str) and len(ends) == 2
-        if not (listed and all(isinstance(end, int | float) for end in ends) and ends[0] < ends[1]):
-            raise UsageError(f"posterior.raw_scale_range={_shown(ends)} must be two rising numbers, such as [-6,2]")
+        if not (listed and all(map(is_number, ends)) and ends[0] < ends[1]):
+            raise UsageError(f"posterior.raw_scale_range={shown(ends)} must be two rising numbers, such as [-6,2]")
 
 
 def check_bounds(cfg: Config) -> None:
     """The settings that say which bound an estimator estimates."""
-    for value in _set(cfg, "estimator.alpha"):
-        if not _as_number(value) < math.inf:
+    for value in values_of(cfg, "estimator.alpha"):
+        if not as_number(value) < math.inf:
             raise UsageError(
-                f"estimator.alpha={_shown(value)} must be a number, or -inf for the largest weight alone; 1 is the "
+                f"estimator.alpha={shown(value)} must be a number, or -inf for the largest weight alone; 1 is the "
                 "ELBO, 0 the importance-weighted bound"
             )
-    for value in _set(cfg, "estimator.elbo_weight"):
-        if not 0 <= _as_number(value) <= 1:
-            raise UsageError(f"estimator.elbo_weight={_shown(value)} must be a number from 0 to 1")
-    for value in _set(cfg, "estimator.smallest_beta"):
-        if not 0 < _as_number(value) < 1:
-            raise UsageError(f"estimator.smallest_beta={_shown(value)} must be a number above 0 and below 1")
-    for points in _set(cfg, "estimator.partition"):
+    for value in values_of(cfg, "estimator.elbo_weight"):
+        if not 0 <= as_number(value) <= 1:
+            raise UsageError(f"estimator.elbo_weight={shown(value)} must be a number from 0 to 1")
+    for value in values_of(cfg, "estimator.smallest_beta"):
+        if not 0 < as_number(value) < 1:
+            raise UsageError(f"estimator.smallest_beta={shown(value)} must be a number above 0 and below 1")
+    for points in values_of(cfg, "estimator.partition"):
         if points is None:
             continue
-        listed = [_as_number(point) for point in points] if _is_list(points) else []
+        listed = [as_number(point) for point in points] if is_list(points) else []
         if len(listed) < 2 or (listed[0], listed[-1]) != (0, 1) or not all(map(operator.lt, listed, listed[1:])):
             raise UsageError(
-                f"estimator.partition={_shown(points)} must be numbers that rise from 0 to 1, such as [0,0.1,0.5,1]; "
+                f"estimator.partition={shown(points)} must be numbers that rise from 0 to 1, such as [0,0.1,0.5,1]; "
                 "or null, for estimator.intervals of them"
             )
 
@@ -219,10 +222,9 @@ def check_choices(cfg: Config) -> None:
         "likelihood.allow_grey": (True, False),
     }
     for key, legal in choices.items():
-        group, leaf = key.split(".")
-        if leaf in cfg[group] and cfg[group][leaf] not in legal:
-            names = ", ".join("null" if choice is None else str(choice).lower() for choice in legal)
-            raise UsageError(f"{key}={cfg[group][leaf]} is not one of: {names}")
+        for value in values_of(cfg, key):
+            if not any(type(value) is type(choice) and value == choice for choice in legal):  # 1 is not true
+                raise UsageError(f"{key}={shown(value)} is not one of: {', '.join(map(shown, legal))}")
 
 
 def check_keras_names(cfg: Config) -> None:
@@ -232,10 +234,10 @@ def check_keras_names(cfg: Config) -> None:
             ("initializer", INITIALIZERS),
             ("output_initializer", INITIALIZERS),
         ):
-            for value in _set(cfg, f"{part}.{key}"):
+            for value in values_of(cfg, f"{part}.{key}"):
                 if not isinstance(value, Mapping) and value not in names:
                     raise UsageError(
-                        f"{part}.{key}={_shown(value)} is not one of: {', '.join(names)}.\n"
+                        f"{part}.{key}={shown(value)} is not one of: {', '.join(names)}.\n"
                         "Others of Keras can be given as {class_name: NAME, config: {...}}."
                     )
 
@@ -244,43 +246,17 @@ def check_words(cfg: Config) -> None:
     if cfg.get("short") and not (cfg.study and cfg.study.get("short")):
         raise UsageError("short=true needs an experiment that has a short form, `study.short`; leave short away")
     splits = cfg.evaluation.splits
-    if not _is_list(splits) or not {"test"} <= set(splits) <= set(SPLITS):
-        raise UsageError(f"evaluation.splits={_shown(splits)} must be a list of train, val and test, with test in it")
+    if not is_list(splits) or not {"test"} <= set(splits) <= set(SPLITS) or len(set(splits)) < len(splits):
+        raise UsageError(
+            f"evaluation.splits={shown(splits)} must be a list of train, val and test, each once, with test in it"
+        )
     scored = cfg.evaluation.log_likelihood_of
-    if not _is_list(scored) or not set(scored) <= set(splits):
-        raise UsageError(f"evaluation.log_likelihood_of={_shown(scored)} must be a list of {', '.join(splits)}")
+    if not is_list(scored) or not set(scored) <= set(splits):
+        raise UsageError(f"evaluation.log_likelihood_of={shown(scored)} must be a list of {', '.join(splits)}")
     if cfg.evaluation.gradient_draws == 1:
         raise UsageError("evaluation.gradient_draws=1 has no variance; use 2 or more, or 0 for none")
     wanted = cfg.evaluation.pictures
-    if not isinstance(wanted, bool) and wanted != "all" and not (_is_list(wanted) and set(wanted) <= set(PICTURES)):
+    if not isinstance(wanted, bool) and wanted != "all" and not (is_list(wanted) and set(wanted) <= set(PICTURES)):
         raise UsageError(
-            f"evaluation.pictures={_shown(wanted)} must be true, false, all, or a list of: {', '.join(PICTURES)}"
+            f"evaluation.pictures={shown(wanted)} must be true, false, all, or a list of: {', '.join(PICTURES)}"
         )
-    if not cfg.tracking.experiment_name:
-        raise UsageError("tracking.experiment_name is empty; name an MLflow experiment")
-
-
-def _is_list(value: Any) -> bool:
-    return isinstance(value, Sequence) and not isinstance(value, str)
-
-
-def _as_number(value: Any) -> float:
-    """A number; NaN for what is none."""
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else math.nan
-
-
-def _shown(value: Any) -> str:
-    """A value as the command line writes it."""
-    if value is None:
-        return "null"
-    return str(list(value)) if _is_list(value) else str(value)
-
-
-def _set(cfg: Config, key: str) -> list[Any]:
-    """The value of a dotted key, as a list of one; of none where the configuration has no such key."""
-    node = cfg
-    for name in key.split("."):
-        if name not in node:
-            return []
-        node = node[name]
-    return [node]

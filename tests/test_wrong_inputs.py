@@ -1,0 +1,222 @@
+"""Wrong words on the command line: refused before any work, in one line that names the thing and the way out."""
+
+import contextlib
+import io
+import os
+import runpy
+import subprocess
+import sys
+
+import pytest
+from conftest import CHECKOUT
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+
+from vae_lab.study.plan import to_override
+
+# By command line, what the line must name.
+WORDS = {
+    # what Hydra refuses
+    "optimiser=adam": ["optimiser", "did you mean optimizer"],
+    "latentsize=3": ["latentsize", "did you mean latent_size?"],
+    "prior=mixtur": ["prior=mixtur", "did you mean mixture?"],
+    "prior=nope": ["prior=nope", "prior can be autoregressive"],
+    "experiment=nope": ["experiment=nope", "--list"],
+    "experiment=quickstrt": ["experiment=quickstrt", "did you mean quickstart?"],
+    "hydra/launcher=nope": ["hydra/launcher=nope", "can be basic"],
+    "prior.components=3": ["prior.components", "prior=mixture or vamp has"],
+    "components=3": ["components", "prior.components of prior=mixture"],
+    "+prior=mixture": ["write prior=mixture, without +"],
+    "+optimizer.nope=1": ["optimizer.nope", "Adam takes no such setting", "beta_1"],
+    "foo": ["foo is no setting", "key=value"],
+    "seed=[0": ["seed=[0 is not in the grammar"],
+    "data.path=a=b": ["\"data.path='a=b'\""],
+    "--epochs 5": ["--epochs", "training.epochs=5"],
+    "seed=0,1": ["seed=0,1 has several values", "-m"],
+    "seed=range(3,0)": ["seed=range(3,0)"],
+    "-m seed=range(3,0)": ["seed=range(3,0) has no value"],
+    "-m prior=mvn,mixtur": ["prior=mixtur", "did you mean mixture?"],
+    # no value at all
+    "prior=null": ["prior=null", "prior can be"],
+    "-m prior=mvn,null": ["prior=mvn,null", "prior can be"],
+    "experiment=null": ["experiment=null", "leave experiment out"],
+    "prior=[mvn,mvn_tril]": ["it has one option"],
+    "~prior": ["~prior", "leave the word out"],
+    "~prior.name": ["~prior.name", "leave the word out"],
+    "seed=null": ["seed=null", "such as 0"],
+    "seed=???": ["seed=??? has no value"],
+    "seed=${foo}": ["seed=${foo} has no value"],
+    "encoder.hidden=null": ["encoder.hidden=null", "[200,200]"],
+    "paths.home=null": ["paths.home=null", "folder"],
+    "sweep=null": ["sweep=null", "group of settings"],
+    "training.early_stopping=null": ["training.early_stopping=null", "group of settings"],
+    # what Keras and TensorFlow would refuse, and what they would take in silence
+    "optimizer.beta_1=abc": ["optimizer.beta_1=abc", "below 1"],
+    "optimizer.beta_1=2": ["optimizer.beta_1=2", "below 1"],
+    "optimizer.epsilon=null": ["optimizer.epsilon=null", "at least 0"],
+    "optimizer.epsilon=-1": ["optimizer.epsilon=-1", "at least 0"],
+    "optimizer.learning_rate=true": ["optimizer.learning_rate=true", "above 0"],
+    "schedule=piecewise schedule.factors=[-1,-1,-1]": ["schedule.factors=[-1,-1,-1]", "at least 0"],
+    "encoder=conv decoder=conv decoder.base=[7,7]": ["decoder.base=[7,7]", "three whole numbers"],
+    "encoder=conv encoder.filters=[0,0]": ["encoder.filters=[0,0]", "at least 1"],
+    "encoder._target_=vae_lab.encoder.mlp.Nope": ["Nope in vae_lab.encoder.mlp", "no such class"],
+    "encoder.name=foo": ["encoder.name=foo", "encoder="],
+    "evaluation.splits=[test,test]": ["evaluation.splits=[test,test]", "each once"],
+    "data.facts={}": ["data.facts", "leave it out"],
+    # what a sweep tells its jobs, and studies
+    "sweep.parent=abc": ["sweep.parent", "leave it out"],
+    "sweep.number=abc": ["sweep.number", "leave it out"],
+    "study={arms:{}}": ["study.arms", "such as mvn"],
+    "experiment=quickstart hydra.mode=RUN": ["study of arms", "MULTIRUN"],
+    # where things go
+    "tracking.uri=sqlite:///:memory:": ["tracking.uri=sqlite:///:memory:", "a file that stays"],
+    "tracking.uri=postgres://x": ["tracking.uri=postgres://x", "sqlite:///"],
+    "tracking.artifacts=s3://bucket": ["tracking.artifacts=s3://bucket", "a folder"],
+    "tracking.artifacts=null": ["tracking.artifacts=null", "a folder"],
+    # true and false
+    **{
+        f"{key}={value}": [f"{key}={value}", "true"]
+        for key, value in (
+            ("short", "yes"),
+            ("short", "1"),
+            ("short", "maybe"),
+            ("sweep.plan", "yes"),
+            ("training.jit", "1"),
+            ("training.normalize_gradients", "0"),
+            ("likelihood.allow_grey", "1"),
+        )
+    },
+    "-m short=1 seed=0,1": ["short=1", "true or false"],
+    "optimizer=sgd optimizer.nesterov=1": ["optimizer.nesterov=1", "true or false"],
+}
+
+
+@pytest.fixture
+def train(monkeypatch, tmp_path):
+    """scripts/train.py in this process: (its exit code, what it wrote to stdout, and to stderr)."""
+    monkeypatch.setenv("VAE_LAB_HOME", str(tmp_path))
+    program = runpy.run_path(str(CHECKOUT / "scripts" / "train.py"))
+
+    def run(*words):
+        monkeypatch.setattr(sys, "argv", ["scripts/train.py", *words])
+        GlobalHydra.instance().clear()
+        code, printed, errors = 0, io.StringIO(), io.StringIO()
+        # Another object as sys.stderr, and absl would close the one it knows when Hydra sets up the logs.
+        with contextlib.redirect_stdout(printed), pytest.MonkeyPatch.context() as patch:
+            patch.setattr(sys.stderr, "write", errors.write)
+            try:
+                program["train"](list(words))
+            except SystemExit as end:
+                code = end.code
+        return code or 0, printed.getvalue(), errors.getvalue()
+
+    yield run
+    GlobalHydra.instance().clear()
+
+
+@pytest.mark.parametrize("words", WORDS)
+def test_wrong_words_are_refused_in_a_line(words, train, tmp_path):
+    code, _, errors = train(*words.split())
+    assert code == 2, errors
+    assert len(errors.splitlines()) <= 2, errors
+    for named in WORDS[words]:
+        assert named in errors, errors
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["experiment=quickstart.yaml", "seed=0"],
+        ["seed=0,1", "-m", "latent_size=3"],  # Hydra's own options stand anywhere
+        ["tracking.experiment_name=2024"],
+        ["schedule=cosine", "optimizer=rmsprop", "+optimizer.weight_decay=0.1"],
+        ["posterior.raw_scale_range=[-6,2]", "optimizer.clipnorm=1", "evaluation.pictures=all"],
+    ],
+)
+def test_right_words_are_taken(words, train):
+    code, printed, errors = train(*words, "sweep.plan=true")
+    assert code == 0, errors
+    assert "to do" in printed
+
+
+STUDY = """
+study:
+  arms: {ARMS}
+  seeds: [0]
+  metric: METRIC
+hydra: {mode: MULTIRUN}
+"""
+
+# By content of an experiment's file, what the line must name.
+FILES = {
+    "a tab": ("study:\n\tarms: 1\n", ["mine.yaml, line 3", "not YAML"]),
+    "a list without its end": ("latent_size: [1\n", ["mine.yaml, line"]),
+    "an arm twice": (STUDY.replace("ARMS", "a: {}, a: {}"), ["mine.yaml, line 4", "duplicate key a"]),
+    "letters of Latin-1": ("# größe\nseed: 1\n".encode("latin-1"), ["UTF-8"]),
+    "true": (STUDY.replace("ARMS", "true: {latent_size: 2}"), ["study.arms has the name true", "in quotes"]),
+    "1e3": (STUDY.replace("ARMS", "1.0e+3: {latent_size: 2}"), ["study.arms has the name 1000.0", "in quotes"]),
+    "null": (STUDY.replace("ARMS", "null: {latent_size: 2}"), ["null", "in quotes"]),
+    "a metric that no run has": (
+        STUDY.replace("ARMS", "a: {}").replace("METRIC", "test/elbow"),
+        ["study.metric=test/elbow", "did you mean test/elbo"],
+    ),
+    "no MULTIRUN": (STUDY.replace("ARMS", "a: {}").replace("MULTIRUN", "RUN"), ["MULTIRUN", "-m"]),
+    "a setting that no part has": ("prior: {componentz: 3}\n", ["prior.componentz", "takes no such setting"]),
+}
+
+
+@pytest.fixture
+def experiment(tmp_path_factory):
+    """Writes an experiment's file: the words that choose it."""
+    folder = tmp_path_factory.mktemp("conf")
+
+    def write(content):
+        (folder / "experiment").mkdir()
+        head = b"# @package _global_\n"
+        content = content if isinstance(content, bytes) else content.replace("METRIC", "test/elbo").encode()
+        (folder / "experiment" / "mine.yaml").write_bytes(head + content.lstrip(b"\n"))
+        return "--config-dir", str(folder), "experiment=mine"
+
+    return write
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_wrong_experiment_files_are_refused_in_a_line(name, train, experiment, tmp_path):
+    content, named = FILES[name]
+    code, _, errors = train(*experiment(content))
+    assert code == 2, errors
+    assert len(errors.splitlines()) <= 2, errors
+    for word in named:
+        assert word in errors, errors
+    assert not list(tmp_path.iterdir())
+
+
+def test_arms_are_text_whatever_their_letters(train, experiment):
+    arms = "2: {latent_size: 2}, 8: {latent_size: 8}, β1: {latent_size: 3}, größe: {latent_size: 4}, '1e3': {seed: 1}"
+    arms = arms.replace("{seed: 1}", "{latent_size: 5}")
+    rows = "  expected: [{difference: [8, 2], between: [0, null], source: me, mark: C}]\n"
+    content = STUDY.replace("ARMS", arms).replace("hydra:", rows + "hydra:")
+    code, printed, errors = train(*experiment(content), "sweep.plan=true")
+    assert code == 0, errors
+    assert all(name in printed for name in ("2-s0", "8-s0", "β1-s0", "größe-s0", "1e3-s0", "5 to do"))
+
+
+@pytest.mark.parametrize("text", ["2", "1e3", "true", "null", "β1", "a/b", "a b", "größe", "it's", "a,b", "x=1"])
+def test_text_stays_text_through_hydra(text):
+    (override,) = OverridesParser.create().parse_overrides([to_override("sweep.arm", text)])
+    assert override.value() == text
+
+
+@pytest.mark.parametrize(("full", "code", "traceback"), [("0", 2, False), ("1", 1, True)])
+def test_hydra_tells_all_where_it_is_asked_to(full, code, traceback, tmp_path):
+    done = subprocess.run(
+        [sys.executable, "scripts/train.py", "latentsize=3"],
+        cwd=CHECKOUT,
+        env={"PATH": os.environ["PATH"], "VAE_LAB_HOME": str(tmp_path), "HYDRA_FULL_ERROR": full},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == code, done.stderr
+    assert ("Traceback" in done.stderr) == traceback

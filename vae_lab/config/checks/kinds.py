@@ -1,0 +1,97 @@
+"""Each setting is there, and of the kind that its option's file gives it."""
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from vae_lab.config.checks.facts import AXES, Config
+from vae_lab.config.checks.reading import shown
+from vae_lab.config.options import CONF, option_names
+from vae_lab.errors import UsageError
+
+# A library's class decides what null means for these.
+MAY_BE_NULL = (
+    "estimator.cycle_epochs",
+    "data.split_seed",
+    "data.dir",
+    "tracking.artifacts",
+)  # the last has a check of its own
+NO_BOOLEAN_ALONE = ("evaluation.pictures",)  # it may be a list, too, and has a check of its own
+GROUPS = ("training", "evaluation", "tracking")
+
+
+def check_there(cfg: Config) -> None:
+    """Every setting has a value: none is missing, and none is made of one that there is not."""
+    try:
+        OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
+    except OmegaConfBaseException as error:
+        raise UsageError(_first_without(OmegaConf.to_container(cfg, resolve=False), cfg, "") or str(error)) from None
+
+
+def _first_without(node: Any, cfg: Config, prefix: str) -> str | None:
+    """What to say of the first setting without a value."""
+    for key, value in node.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, dict):
+            if told := _first_without(value, cfg, f"{name}."):
+                return told
+            continue
+        try:
+            OmegaConf.select(cfg, name, throw_on_missing=True)
+        except OmegaConfBaseException as error:
+            missing = "has no value" if value == "???" else f"has no value ({str(error).splitlines()[0]})"
+            return f"{name}={value} {missing}; give it one, or leave it out"
+    return None
+
+
+def check_kinds(cfg: Config) -> None:
+    """No group is a value, no truth value is another thing, and nothing is null where null means nothing."""
+    for axis in (None, *GROUPS, *AXES):
+        if axis is not None and not OmegaConf.is_dict(cfg.get(axis)):
+            raise UsageError(f"{axis}={shown(cfg.get(axis))} must be a group of settings; leave it out")
+        for key, default in _stated(axis, cfg):
+            _check_kind(cfg, key, default)
+
+
+def _check_kind(cfg: Config, key: str, default: Any) -> None:
+    node: Any = cfg
+    *groups, leaf = key.split(".")
+    for place, name in enumerate(groups):
+        if name not in node:
+            return  # a run of before there was such a setting
+        node = node[name]
+        if not OmegaConf.is_dict(node):
+            group = ".".join(groups[: place + 1])
+            raise UsageError(f"{group}={shown(node)} must be a group of settings, such as {key}; leave it out")
+    value = node.get(leaf, default)
+    if isinstance(default, bool) and not isinstance(value, bool) and key not in NO_BOOLEAN_ALONE:
+        raise UsageError(f"{key}={shown(value)} must be true or false")
+    if value is None and default is not None and key not in MAY_BE_NULL:
+        such = "" if isinstance(default, str) and "${" in default else f", such as {shown(default)}"
+        raise UsageError(f"{key}=null must have a value{such}; null has no meaning there")
+
+
+def _stated(axis: str | None, cfg: Config) -> tuple[tuple[str, Any], ...]:
+    """The settings of an option's file, of a group's, or of train.yaml itself, with their defaults."""
+    name = "train" if axis is None else option_names(axis)[0] if axis in GROUPS else cfg[axis].get("name")
+    path = CONF / (axis or "") / f"{name}.yaml"
+    return _settings_in(axis, path, path.stat().st_mtime_ns) if path.is_file() else ()
+
+
+@lru_cache(maxsize=256)
+def _settings_in(axis: str | None, path: Path, changed: int) -> tuple[tuple[str, Any], ...]:
+    content: Any = OmegaConf.to_container(OmegaConf.load(path))
+    if axis is None:
+        return tuple(_leaves({key: value for key, value in content.items() if key not in ("defaults", "hydra")}, ""))
+    settings = content.get(axis, content)
+    return tuple(_leaves({key: value for key, value in settings.items() if key != "facts"}, f"{axis}."))
+
+
+def _leaves(node: dict[str, Any], prefix: str) -> list[tuple[str, Any]]:
+    found = []
+    for key, value in node.items():
+        found += _leaves(value, f"{prefix}{key}.") if isinstance(value, dict) else [(f"{prefix}{key}", value)]
+    return found

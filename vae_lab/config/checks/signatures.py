@@ -1,0 +1,116 @@
+"""What a class can be given, read from its source: nothing is imported for it, TensorFlow least of all."""
+
+import ast
+import itertools
+import sys
+from functools import lru_cache
+from pathlib import Path
+
+from vae_lab.config.checks.facts import AXES, Config
+from vae_lab.errors import UsageError
+
+# What is given by the program, or is no argument.
+NO_SETTINGS = ("name", "facts", "_target_")
+
+
+def check_targets(cfg: Config) -> None:
+    """The class or function that an option's YAML names must be in a file that is there, and take the settings."""
+    for axis in (*AXES, "optimizer", "schedule"):
+        target = str(cfg[axis]["_target_"])
+        module, _, leaf = target.rpartition(".")
+        name = cfg[axis].get("name")
+        option = f"{axis}={name}" if name else f"{axis}._target_={target}"
+        path = source(module)
+        if path is None:
+            raise UsageError(f"{option}: its _target_ is in {module}, and there is no such file")
+        if defined(module, leaf) is None and leaf not in path.read_text(encoding="utf-8"):
+            raise UsageError(f"{option}: its _target_ is {leaf} in {module}, and there is no such class there")
+        taken = parameters(module, leaf)
+        if taken is not None and axis not in ("data", "binarization"):
+            if unknown := sorted(set(map(str, cfg[axis])) - {*NO_SETTINGS, *taken}):
+                known = ", ".join(sorted(set(taken) & set(map(str, cfg[axis])) or taken))
+                raise UsageError(f"{axis}.{unknown[0]}: {leaf} takes no such setting; it takes {known}")
+
+
+@lru_cache(maxsize=256)
+def source(module: str) -> Path | None:
+    """The file of a module, None where there is none. Its packages are not imported, as importlib would."""
+    path, spec = None, None
+    for name in itertools.accumulate(module.split("."), "{}.{}".format):
+        found = (finder.find_spec(name, path) for finder in sys.meta_path if hasattr(finder, "find_spec"))
+        spec = next((one for one in found if one is not None), None)
+        if spec is None:
+            return None
+        path = list(spec.submodule_search_locations or [])
+    return Path(spec.origin) if spec is not None and spec.origin and spec.origin.endswith(".py") else None
+
+
+@lru_cache(maxsize=256)
+def _tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_bytes())
+
+
+def defined(module: str, name: str, depth: int = 8) -> tuple[str, ast.ClassDef | ast.FunctionDef] | None:
+    """Where a class or a function is defined, through the imports on the way: its module and its syntax."""
+    path = source(module)
+    if path is None or depth == 0:
+        return None
+    package = module if path.name == "__init__.py" else module.rpartition(".")[0]
+    for node in ast.walk(_tree(path)):
+        if isinstance(node, (ast.ClassDef, ast.FunctionDef)) and node.name == name:
+            return module, node
+        if isinstance(node, ast.ImportFrom):
+            above = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
+            origin = ".".join([*above, *filter(None, [node.module])])
+            for alias in node.names:
+                if (alias.asname or alias.name) == name and (found := defined(origin, alias.name, depth - 1)):
+                    return found
+    return None
+
+
+def parameters(module: str, name: str, depth: int = 8) -> tuple[str, ...] | None:
+    """The keywords that a class or function takes; None where its source does not tell, as where it takes any.
+
+    Keras's optimizers take any by their syntax, and hand them to their bases, which refuse what they do not know.
+    """
+    found = defined(module, name)
+    if found is None or depth == 0:
+        return None
+    within, node = found
+    if isinstance(node, ast.FunctionDef):
+        own = node
+    else:
+        makers = [one for one in node.body if isinstance(one, ast.FunctionDef) and one.name == "__init__"]
+        if not makers:  # of a data class the fields would be
+            return None if node.decorator_list else _of_bases(within, node, depth)
+        own = makers[0]
+    names = tuple(one.arg for one in (*own.args.args, *own.args.kwonlyargs) if one.arg != "self")
+    if own.args.kwarg is None:
+        return names
+    if not isinstance(node, ast.ClassDef) or not within.startswith("keras.src.optimizers"):
+        return None
+    return names + (_of_bases(within, node, depth) or ())
+
+
+def _of_bases(module: str, node: ast.ClassDef, depth: int) -> tuple[str, ...] | None:
+    names: tuple[str, ...] = ()
+    for base in map(ast.unparse, node.bases):
+        prefix, _, leaf = base.rpartition(".")
+        if prefix:  # optimizer.Optimizer, of `from keras.src.optimizers import optimizer`
+            place = _module_called(module, prefix)
+            of_base = parameters(place, leaf, depth - 1) if place else None
+        else:
+            of_base = parameters(module, leaf, depth - 1)
+        if of_base is not None:
+            names += of_base
+    return names or None
+
+
+def _module_called(module: str, called: str) -> str | None:
+    path = source(module)
+    for node in ast.walk(_tree(path)) if path else ():
+        if isinstance(node, ast.ImportFrom) and not node.level:
+            for alias in node.names:
+                if (alias.asname or alias.name) == called:
+                    return f"{node.module}.{alias.name}"
+    return None
