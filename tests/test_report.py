@@ -262,6 +262,10 @@ def test_the_page_holds_everything_and_asks_for_nothing(page, ids):
     assert "Does a &lt;mixture&gt; help?" in text
     assert "<b>mixed" not in text.replace("mixed &lt;b&gt;", "")
     assert "1 of 3 expectations met, 2 not complete." in text
+    assert "mixed &lt;b&gt; †" in text
+    assert "plain †" not in text
+    assert "† mixed &lt;b&gt;: seed 1 failed and left the mean" in text
+    assert "corrected over the table and the claims that are differences, 2 in all" in text
     for name in ids:
         assert ids[name][:8] in text, name
     assert text.count("<svg") == 4
@@ -278,13 +282,16 @@ def test_the_files_beside_the_page_hold_the_same_table(page, report):
     folder = page.parent
     assert "| plain | 2 | -89.95 ± 0.05 |" in (folder / "table.md").read_text()
     assert r"plain & $2$ & $-89.95 \pm 0.05$" in (folder / "table.tex").read_text()
-    assert "mixed <b> & 1 of 2" in (folder / "table.tex").read_text()
+    assert r"mixed <b> \dag{} & 1 of 2" in (folder / "table.tex").read_text()
     runs = (folder / "runs.csv").read_text().splitlines()
     assert len(runs) == 1 + 5 + 6
     assert latex_text("a_b & 50%") == r"a\_b \& 50\%"
     text = results_markdown(report)
     assert "| plain | -90.0000 | -89.9000 |" in text
     assert "missed by 1 so far" in text
+    assert "| mixed <b> † | +1.00 | – | – | – |" in text
+    assert "| mixed <b> − plain † |" in text
+    assert "keeps within them so, as one of the 2 differences of this page" in text
     assert "c0ffee" in text
 
 

@@ -4,7 +4,6 @@ import math
 
 import numpy as np
 import pytest
-
 from scipy import stats
 
 from vae_lab.report.statistics import Difference, holm, p_value, paired, paired_images, power, seeds_needed, summarize
@@ -77,7 +76,7 @@ def test_values_of_which_most_are_tied_are_no_normal_ones():
 
 
 def test_exact_test_of_counts_errs_no_more_often_than_it_says():
-    """Differences of equal counts: the t interval would be as wrong at six seeds where most differences are 0."""
+    """Counts of one distribution, so that every difference that is found is a false one."""
     draw = np.random.default_rng(4)
     wrong = sum(paired(draw.poisson(0.3, 8), draw.poisson(0.3, 8)).p <= 0.05 for _ in range(2000))
     assert wrong / 2000 <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / 2000)

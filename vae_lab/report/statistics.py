@@ -44,9 +44,12 @@ class Difference(NamedTuple):
     p: float
 
 
-def summarize(values: Sequence[float]) -> Summary:
-    """Mean, standard error and 95% interval of independent values, such as a metric over seeds."""
-    return _test(np.asarray(values, np.float64), _scale(values), exact=False)[0]
+def summarize(values: Sequence[float], exact: bool = False) -> Summary:
+    """Mean, standard error and 95% interval of independent values, such as a metric over seeds.
+
+    By Student's t; by random signs where that is asked for, or values are tied.
+    """
+    return _test(np.asarray(values, np.float64), _scale(values), exact)[0]
 
 
 def paired(a: Sequence[float], b: Sequence[float], at: float = 0.0) -> Difference:
@@ -69,7 +72,7 @@ def are_counts(values: Sequence[float]) -> bool:
     return all(float(value).is_integer() for value in values)
 
 
-def _scale(values: Sequence[float]) -> float:
+def _scale(values: Sequence[float] | np.ndarray) -> float:
     """The size that a spread must be seen against."""
     return float(np.abs(np.asarray(values, np.float64)).max(initial=0.0))
 

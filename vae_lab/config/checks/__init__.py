@@ -19,7 +19,7 @@ from vae_lab.config.checks.pairs import (
     check_real_values,
     check_support,
 )
-from vae_lab.config.checks.sizes import check_groups, check_rows, check_sizes, check_validation
+from vae_lab.config.checks.sizes import check_groups, check_rows, check_sizes, check_validation, check_warmup
 from vae_lab.config.checks.values import (
     check_bounds,
     check_choices,
@@ -96,6 +96,7 @@ CHECKS: tuple[Callable[[Config], None], ...] = (
     *ACROSS_AXES,
     check_rows,
     check_validation,
+    check_warmup,
     check_targets,
     check_facts,
     check_files,
