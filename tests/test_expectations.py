@@ -11,7 +11,7 @@ from vae_lab.config.compose import plain
 from vae_lab.config.options import option_names, read_option
 from vae_lab.errors import UsageError
 from vae_lab.report.comparison import compare_all, why_not, why_not_by_image
-from vae_lab.report.family import as_family, size_of_family
+from vae_lab.report.family import as_family, p_values
 from vae_lab.report.statistics import holm, seeds_needed
 from vae_lab.report.verdicts import judge
 from vae_lab.study.expectations import read_expectations
@@ -238,10 +238,10 @@ def test_claims_that_are_differences_are_corrected_with_the_table():
     other = GAIN | {"difference": ["flow", "mixture"], "between": [-0.5, 0.1]}
     of_memory = GAIN | {"difference": ["flow", "mixture"], "between": [1, 2], "mark": "M"}
     rows, verdicts = page_of(values, GAIN, again, other, of_memory)
-    assert size_of_family(rows, verdicts, "test/elbo") == 3
-    p_values = [rows[0].over_seeds.p, rows[1].over_seeds.p, verdicts[2].p]
-    assert p_values[0] == verdicts[0].p == verdicts[1].p
-    assert [rows[0].seeds_holm, rows[1].seeds_holm, verdicts[2].corrected] == pytest.approx(holm(p_values))
+    assert len(p_values(rows, verdicts, "test/elbo")) == 3
+    each = [rows[0].over_seeds.p, rows[1].over_seeds.p, verdicts[2].p]
+    assert each[0] == verdicts[0].p == verdicts[1].p
+    assert [rows[0].seeds_holm, rows[1].seeds_holm, verdicts[2].corrected] == pytest.approx(holm(each))
     assert verdicts[0].corrected == verdicts[1].corrected == rows[0].seeds_holm
     a, b = np.array(values["flow"]), np.array(values["mixture"])
     nearer = max(stats.ttest_rel(a, b + end).pvalue for end in (-0.5, 0.1))

@@ -34,6 +34,13 @@ def is_tested(verdict: Verdict) -> bool:
     return verdict.expectation.judged and len(verdict.expectation.arms) == 2
 
 
+def p_values(comparisons: Sequence[Comparison], verdicts: Sequence[Verdict], metric: str) -> dict[Key, float]:
+    """The family: each difference that is tested once, with its p-value; without one it is no test."""
+    claims = {key_of_claim(one): one.p for one in verdicts if is_tested(one)}
+    rows = {key_of_row(one, metric): one.over_seeds.p for one in comparisons if one.over_seeds is not None}
+    return {key: p for key, p in (rows | claims | rows).items() if not math.isnan(p)}
+
+
 def as_family(
     comparisons: Sequence[Comparison], verdicts: Sequence[Verdict], metric: str, effect: float | None
 ) -> tuple[list[Comparison], list[Verdict]]:
@@ -45,18 +52,14 @@ def as_family(
       metric: the study's.
       effect: its smallest effect of interest; without one no number of seeds is told.
     """
-    p_values = {key_of_row(one, metric): one.over_seeds.p for one in comparisons if one.over_seeds is not None}
-    p_values |= {key_of_claim(one): one.p for one in verdicts if is_tested(one)} | p_values
-    corrected = dict(zip(p_values, holm(list(p_values.values())), strict=True))
-    level = ALPHA / max(1, len(p_values))  # of Holm's first step, that each test can count on
+    family = p_values(comparisons, verdicts, metric)
+    corrected = dict(zip(family, holm(list(family.values())), strict=True))
+    level = ALPHA / max(1, len(family))  # of Holm's first step, that each test can count on
     rows = []
     for one in comparisons:
         needed = seeds_needed(one.over_seeds, effect, level) if one.over_seeds is not None and effect else None
         rows.append(replace(one, seeds_holm=corrected.get(key_of_row(one, metric), math.nan), needed=needed))
-    return rows, [replace(one, corrected=corrected[key_of_claim(one)]) if is_tested(one) else one for one in verdicts]
-
-
-def size_of_family(comparisons: Sequence[Comparison], verdicts: Sequence[Verdict], metric: str) -> int:
-    """How many differences are corrected together."""
-    rows = {key_of_row(one, metric) for one in comparisons if one.over_seeds is not None}
-    return len(rows | {key_of_claim(one) for one in verdicts if is_tested(one)})
+    return rows, [
+        replace(one, corrected=corrected.get(key_of_claim(one), math.nan)) if is_tested(one) else one
+        for one in verdicts
+    ]

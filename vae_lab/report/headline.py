@@ -46,11 +46,10 @@ def spread(report: Report) -> str:
 
 def rule(report: Report) -> str:
     """How the claims of a page are judged."""
-    several = f"{report.family} differences" if report.family != 1 else "one difference"
     return (
         "A value is decided where its 95% interval over seeds lies inside its bounds or outside them. A difference is "
         "decided where its mean leaves its bounds by p at most 0.05, or keeps within them so, as one of the "
-        f"{several} of this page, table and claims, that are corrected together by Holm. One seed decides nothing and "
+        f"differences of this page, table and claims, that are corrected together by Holm ({report.family} with a p). One seed decides nothing and "
         "is counted apart. A value whose tolerance is wider than the effect in question is shown and not judged."
     )
 
@@ -67,7 +66,7 @@ def method(report: Report) -> str:
     return (
         "Over seeds: paired by seed, 95% interval and p by Student's t; of counts, and where most are tied, by all "
         "signs of the differences, which takes six seeds; no spread, no p. p, Holm: corrected over the table and the "
-        f"claims that are differences, {report.family} in all; each interval is of one difference alone. {needed} "
+        f"claims that are differences, {report.family} with a p in all; each interval is of one difference alone. {needed} "
         "Seeds are fixed before looking: to add some until p is small finds differences where there are none. Over "
         f"images: each arm averaged over those seeds, interval by {BOOTSTRAP}; it is of these trained models, and says "
         "nothing of other seeds; its p-values are corrected over the arms."

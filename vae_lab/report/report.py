@@ -7,7 +7,7 @@ from pathlib import Path
 from vae_lab.errors import UsageError
 from vae_lab.report.comparison import Comparison, compare_all, settings_by_arm
 from vae_lab.report.curves import Curve, curves_of
-from vae_lab.report.family import as_family, size_of_family
+from vae_lab.report.family import as_family, p_values
 from vae_lab.report.per_image import per_image_values
 from vae_lab.report.selection import StudyRuns, find_runs
 from vae_lab.report.sheets import sheets_of
@@ -71,15 +71,15 @@ class Report:
     @property
     def family(self) -> int:
         """How many differences are corrected together."""
-        return size_of_family(self.comparisons, self.verdicts, self.study.metric)
+        return len(p_values(self.comparisons, self.verdicts, self.study.metric))
 
     def mark(self, *arms: str) -> str:
         """What marks a number of some arms: something where one of them lost seeds."""
         return LOST if set(arms) & set(self.runs.lost) else ""
 
     def named(self, *arms: str) -> str:
-        """An arm's name, or a difference's, with its mark."""
-        return " ".join(filter(None, [" − ".join(arms), self.mark(*arms)]))
+        """An arm's name, or a difference's, with its marks."""
+        return " − ".join(f"{arm} {self.mark(arm)}".strip() for arm in arms)
 
     @property
     def notes(self) -> list[str]:

@@ -161,7 +161,7 @@ def told(metrics: dict[str, float]) -> str:
 
 
 def validate(run: Run, state: Fit) -> None:
-    """Adds an epoch's metrics on the validation images, and keeps the weights if they are the best after the warm-up."""
+    """Adds an epoch's metrics on the validation images, and keeps the best weights of those after the warm-up."""
     wanted = run.settings.evaluation
     values = run.program.elbo(run.images.fixed["val"], wanted.samples, wanted.seed)
     state.latest |= elbo_metrics("val", values)
