@@ -49,8 +49,9 @@ def rule(report: Report) -> str:
     return (
         "A value is decided where its 95% interval over seeds lies inside its bounds or outside them. A difference is "
         "decided where its mean leaves its bounds by p at most 0.05, or keeps within them so, as one of the "
-        f"differences of this page, table and claims, that are corrected together by Holm ({report.family} with a p). One seed decides nothing and "
-        "is counted apart. A value whose tolerance is wider than the effect in question is shown and not judged."
+        "differences of this page, table and claims, that are corrected together by Holm "
+        f"({report.family} with a p). One seed decides nothing and is counted apart. A value whose tolerance is wider "
+        "than the effect in question is shown and not judged."
     )
 
 
@@ -66,10 +67,10 @@ def method(report: Report) -> str:
     return (
         "Over seeds: paired by seed, 95% interval and p by Student's t; of counts, and where most are tied, by all "
         "signs of the differences, which takes six seeds; no spread, no p. p, Holm: corrected over the table and the "
-        f"claims that are differences, {report.family} with a p in all; each interval is of one difference alone. {needed} "
-        "Seeds are fixed before looking: to add some until p is small finds differences where there are none. Over "
-        f"images: each arm averaged over those seeds, interval by {BOOTSTRAP}; it is of these trained models, and says "
-        "nothing of other seeds; its p-values are corrected over the arms."
+        f"claims that are differences, {report.family} with a p in all; each interval is of one difference alone. "
+        f"{needed} Seeds are fixed before looking: to add some until p is small finds differences where there are "
+        f"none. Over images: each arm averaged over those seeds, interval by {BOOTSTRAP}; it is of these trained "
+        "models, and says nothing of other seeds; its p-values are corrected over the arms."
     )
 
 
