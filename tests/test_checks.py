@@ -117,6 +117,24 @@ ILLEGAL = {
         ["estimator=thermodynamic", "posterior=iaf"],
         "estimator=thermodynamic needs the posterior's density at latents it did not draw",
     ),
+    "best of a warm-up": (
+        ["training.select=best", "training.epochs=20", "estimator.warmup_epochs=60"],
+        "training.select=best takes no epoch of the warm-up, and estimator.warmup_epochs=60 leaves none of "
+        "training.epochs=20; train longer, or use last",
+    ),
+    "best of cycles that always rise": (
+        ["training.select=best", "estimator.warmup_epochs=5", "estimator.cycle_epochs=5"],
+        "training.select=best takes no epoch of the warm-up",
+    ),
+    "stop within a warm-up that the best is not of": (
+        [
+            "training.select=best",
+            "training.early_stopping.patience=2",
+            "training.early_stopping.start_from_epoch=3",
+            "estimator.warmup_epochs=10",
+        ],
+        "training.early_stopping.start_from_epoch=3 can stop within estimator.warmup_epochs=10",
+    ),
     "cycles without a warm-up": (["estimator.cycle_epochs=10"], "repeats a warm-up of estimator.warmup_epochs=0"),
     "foreign density of a flow": (
         ["estimator=sticking_the_landing", "posterior=iaf"],

@@ -1,6 +1,9 @@
 """Reports of a real store: which runs count, what the page holds, what a browser makes of it."""
 
+import csv
+import io
 import json
+import math
 import re
 import runpy
 import shutil
@@ -13,6 +16,7 @@ import numpy as np
 import pytest
 from conftest import CHECKOUT
 from PIL import Image
+from scipy import integrate, stats
 
 from vae_lab.errors import UsageError
 from vae_lab.report.curves import curves_of
@@ -221,6 +225,110 @@ def test_table_differences_and_verdicts_are_those_of_the_logged_numbers(report):
     )
 
 
+def read_csv(text):
+    """The lines of a CSV file."""
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+@pytest.fixture(scope="module")
+def of_six_seeds(tmp_path_factory):
+    """A study in which every kind of number is there, one seed of it lost."""
+    folder, draw = tmp_path_factory.mktemp("six"), np.random.default_rng(7)
+    store = open_store(f"sqlite:///{folder}/mlflow.db", "tests", str(folder / "artifacts"))
+    arms = {"plain": ["prior=mvn"], "mixed <b>": ["prior=mixture"], "vamp": ["prior=vamp"]}
+    expected = [
+        {"arm": "plain", "value": -90, "tolerance": 1, "source": "a table", "mark": "S"},
+        {"difference": ["mixed <b>", "plain"], "between": [0, None], "source": "a paper", "mark": "Q"},
+        {"difference": ["vamp", "mixed <b>"], "between": [-1, 0.1], "source": "a paper", "mark": "Q"},
+        {"difference": ["vamp", "plain"], "metric": "test/rate", "between": [-1, 1], "source": "us", "mark": "C"},
+    ]
+    content = {"arms": arms, "metric": "test/elbo", "smallest_effect": 0.2, "expected": expected}
+    jobs = []
+    for arm, overrides in arms.items():
+        for seed in range(6):
+            of = identity(arm, seed)
+            jobs.append(PlannedJob(arm, seed, (*overrides, f"seed={seed}"), of.evaluation, of))
+            status = "FAILED" if (arm, seed) == ("vamp", 5) else "FINISHED"
+            log_run(store, None, arm, seed, status, gain=draw.normal(0, 0.3))
+    return gather(store, make_study(NAME, content, jobs, "none"))
+
+
+def test_every_number_of_the_files_follows_from_the_listed_runs_by_scipy(of_six_seeds):
+    texts = files(of_six_seeds)
+    runs = {(row["arm"], int(row["seed"])): row for row in read_csv(texts["runs.csv"]) if row["state"] == "counted"}
+
+    def values(arm, metric, other=None):
+        seeds = [seed for of, seed in runs if of == arm and (other is None or (other, seed) in runs)]
+        return np.array([float(runs[arm, seed][metric]) for seed in seeds])
+
+    def difference(arm, other, metric):
+        return values(arm, metric, other) - values(other, metric, arm)
+
+    def told(row, *names):
+        return [float(row[name]) for name in names]
+
+    for row in read_csv(texts["table.csv"]):
+        sample = values(row["arm"], "test/elbo")
+        interval = stats.t.interval(0.95, len(sample) - 1, sample.mean(), stats.sem(sample))
+        names = [f"test/elbo {part}" for part in ("mean", "standard error", "95% low", "95% high")]
+        assert told(row, *names) == pytest.approx([sample.mean(), stats.sem(sample), *interval])
+        assert row["lost seeds"] == str(row["arm"] == "vamp")
+    rows, claims = read_csv(texts["differences.csv"]), read_csv(texts["verdicts.csv"])
+    tests = {(row["arm"], "plain"): stats.ttest_1samp(difference(row["arm"], "plain", "test/elbo"), 0) for row in rows}
+    between = difference("vamp", "mixed <b>", "test/elbo")
+    nearer = max(stats.ttest_1samp(between, end).pvalue for end in (-1, 0.1))
+    p_values = [tests["mixed <b>", "plain"].pvalue, tests["vamp", "plain"].pvalue, nearer]
+    corrected = holm_of(p_values)
+    for number, row in enumerate(rows):
+        test = tests[row["arm"], "plain"]
+        assert told(row, "seeds p", "seeds p Holm") == pytest.approx([test.pvalue, corrected[number]])
+        assert told(row, "seeds 95% low", "seeds 95% high") == pytest.approx(tuple(test.confidence_interval()))
+        spread, count = difference(row["arm"], "plain", "test/elbo").std(ddof=1), int(row["seeds needed"])
+        power = [power_of(0.2 / spread, seeds, 0.05 / 3) for seeds in (count - 1, count)]
+        assert power[0] < 0.8 <= power[1]
+        assert (row["family"], row["lost seeds"]) == ("3", str(row["arm"] == "vamp"))
+    plain = values("plain", "test/elbo")
+    of_value = max(stats.ttest_1samp(plain, end).pvalue for end in (-91, -89))
+    assert told(claims[0], "p", "p corrected") == pytest.approx([of_value, of_value])
+    assert told(claims[1], "p", "p corrected") == pytest.approx([p_values[0], corrected[0]])
+    assert told(claims[2], "mean", "p", "p corrected") == pytest.approx([between.mean(), nearer, corrected[2]])
+    assert claims[3]["p"] == "nan"  # rates that differ by nothing in every seed
+    for claim, one in zip(claims, of_six_seeds.verdicts, strict=True):
+        assert claim["decided"] == str(one.state in ("met", "missed") and float(claim["p corrected"]) <= 0.05)
+
+
+def holm_of(p_values):
+    """Holm's correction, by its definition: the largest, so far, of the p-value times how many are not smaller."""
+    return [
+        max(min(1.0, q * sum(r >= q for r in p_values)) for q in p_values if q <= p)  # of different p-values
+        for p in p_values
+    ]
+
+
+def power_of(effect, count, level):
+    """Power of the t-test by integrating over the sample's standard deviation, chi with count - 1 degrees."""
+    critical = stats.t.ppf(1 - level / 2, count - 1) / math.sqrt(count - 1)
+
+    def rejected(size):
+        return stats.norm.sf(critical * size - effect * math.sqrt(count)) * stats.chi.pdf(size, count - 1)
+
+    return integrate.quad(rejected, 0, math.sqrt(count) + 12)[0]
+
+
+def test_lost_seeds_mark_every_place_where_their_arms_numbers_stand(of_six_seeds):
+    report = of_six_seeds
+    assert report.runs.lost == {"vamp": [5]}
+    text, markdown = files(report)["page.html"], results_markdown(report)
+    assert re.search(r"^\| vamp † \| [+-].* \d\.\d+† \|", markdown, re.MULTILINE)
+    assert "| vamp † | 5 of 6 |" in markdown
+    assert "| vamp † − mixed <b> |" in markdown
+    assert "| mixed <b> − plain |" in markdown
+    assert "Note: † vamp: seed 5 failed and left the mean" in markdown
+    assert "vamp †</text>" in text  # in the plots
+    assert "vamp</text>" not in text
+    assert "if the true difference is 0.2, the study's smallest effect" in markdown
+
+
 def test_curves_are_means_and_ranges_over_the_seeds(report):
     curve = report.curves["val/elbo"]["plain"]
     np.testing.assert_array_equal(curve.epochs, range(1, 6))
@@ -262,6 +370,10 @@ def test_the_page_holds_everything_and_asks_for_nothing(page, ids):
     assert "Does a &lt;mixture&gt; help?" in text
     assert "<b>mixed" not in text.replace("mixed &lt;b&gt;", "")
     assert "1 of 3 expectations met, 2 not complete." in text
+    assert "mixed &lt;b&gt; †" in text
+    assert "plain †" not in text
+    assert "† mixed &lt;b&gt;: seed 1 failed and left the mean" in text
+    assert "corrected over the table and the claims that are differences, 0 with a p in all" in text
     for name in ids:
         assert ids[name][:8] in text, name
     assert text.count("<svg") == 4
@@ -278,13 +390,16 @@ def test_the_files_beside_the_page_hold_the_same_table(page, report):
     folder = page.parent
     assert "| plain | 2 | -89.95 ± 0.05 |" in (folder / "table.md").read_text()
     assert r"plain & $2$ & $-89.95 \pm 0.05$" in (folder / "table.tex").read_text()
-    assert "mixed <b> & 1 of 2" in (folder / "table.tex").read_text()
+    assert r"mixed <b> \dag{} & 1 of 2" in (folder / "table.tex").read_text()
     runs = (folder / "runs.csv").read_text().splitlines()
     assert len(runs) == 1 + 5 + 6
     assert latex_text("a_b & 50%") == r"a\_b \& 50\%"
     text = results_markdown(report)
     assert "| plain | -90.0000 | -89.9000 |" in text
     assert "missed by 1 so far" in text
+    assert "| mixed <b> † | +1.00 | – | – | – |" in text
+    assert "| mixed <b> † − plain |" in text
+    assert "keeps within them so, as one of the differences of this page" in text
     assert "c0ffee" in text
 
 

@@ -72,6 +72,22 @@ def test_early_stopping_counts_from_its_first_epoch(finished):
 
 
 @pytest.mark.slow
+def test_early_stopping_and_the_best_epoch_begin_after_the_warm_up(finished):
+    """No epoch gains 1000 nats: patience 2 ends training two epochs after the first that is looked at."""
+    stopping = ("training.early_stopping.patience=2", "training.early_stopping.min_delta=1000")
+    warm = ("training.epochs=20", "estimator.warmup_epochs=3.5", *stopping)
+    record, store = finished("warm", *warm, "training.select=best", "optimizer.learning_rate=1.0e-30")
+    assert sorted(history(record.run_id, store, "val/elbo", first=True)) == [*range(1, 8)]
+    assert list(history(record.run_id, store, "test/elbo")) == [5]  # of equal epochs the first after the warm-up
+    assert "vae_lab.stopped_in_warmup" not in record.tags
+    told, store = finished("told", *warm, "training.early_stopping.start_from_epoch=0")
+    assert list(history(told.run_id, store, "val/elbo")) == [1, 2, 3]
+    assert told.tags["vae_lab.stopped_in_warmup"] == "3"
+    again, store = finished("cycles", *warm, "estimator.cycle_epochs=5")
+    assert list(history(again.run_id, store, "val/elbo")) == [*range(1, 16)]  # those looked at are 5, 10 and 15
+
+
+@pytest.mark.slow
 def test_a_run_without_validation_rows_or_epochs_is_evaluated(finished):
     record, store = finished("bare", "training.epochs=0", "data.validation_size=0")
     assert list(history(record.run_id, store, "test/elbo")) == [0]

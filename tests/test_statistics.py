@@ -4,8 +4,9 @@ import math
 
 import numpy as np
 import pytest
+from scipy import stats
 
-from vae_lab.report.statistics import Difference, holm, paired, paired_images, power, seeds_needed, summarize
+from vae_lab.report.statistics import Difference, holm, p_value, paired, paired_images, power, seeds_needed, summarize
 
 # Student's sleep data (Biometrika 1908): extra hours of ten patients under two drugs, published with the paired test.
 DRUG_1 = [0.7, -1.6, -0.2, -1.2, -0.1, 3.4, 3.7, 0.8, 0.0, 2.0]
@@ -36,9 +37,49 @@ def test_pairing_is_by_place_and_not_by_size():
     assert paired(DRUG_1, DRUG_2[::-1]).p > 0.05
 
 
-@pytest.mark.parametrize(("a", "b", "p"), [([1.0, 2.0], [1.0, 2.0], 1.0), ([1.0, 2.0], [0.0, 1.0], 0.0)])
-def test_differences_without_spread_have_a_p_value_all_the_same(a, b, p):
-    assert paired(a, b).p == p
+@pytest.mark.parametrize(
+    ("a", "b"),
+    [
+        ([1.0, 2.0], [1.0, 2.0]),
+        ([20, 31], [19, 30]),
+        ([-88.3, -88.7, -89.1], [-90.4, -90.8, -91.2]),  # 2.1 each, but for rounding
+    ],
+)
+def test_differences_without_spread_have_neither_interval_nor_p_value(a, b):
+    found = paired(a, b)
+    assert found[:3] == (len(a), pytest.approx(a[0] - b[0]), 0.0)
+    assert all(math.isnan(value) for value in found[3:])
+    assert all(math.isnan(value) for value in paired_images(np.array(a), np.array(b))[3:])
+
+
+def test_counts_are_tested_by_all_signs_of_their_differences():
+    draw = np.random.default_rng(3)
+    for size in (5, 6, 9, 12):
+        a, b = draw.poisson(23, size), draw.poisson(20, size)
+        found = paired(a, b)
+        signs = np.array(np.meshgrid(*[[-1, 1]] * size)).reshape(size, -1)
+        share = np.mean(np.abs((a - b) @ signs) >= abs((a - b).sum()))
+        assert found.p == share
+        assert math.isnan(found.low) == (size < 6)
+        if size >= 6:  # the interval holds the centres that the test does not reject
+            for end, inwards in ((found.low, 1e-6), (found.high, -1e-6)):
+                assert paired(a, b, end - inwards).p <= 0.05 < paired(a, b, end + inwards).p
+    again = stats.permutation_test((a - b,), np.mean, permutation_type="samples", n_resamples=np.inf)
+    assert found.p == pytest.approx(again.pvalue)
+
+
+def test_values_of_which_most_are_tied_are_no_normal_ones():
+    tied, normal = [0.5, 0.5, 0.5, 0.0], [0.5, 0.6, 0.4, 0.3]
+    assert p_value(tied, 0.0) == 0.25
+    assert p_value(normal, 0.0) == pytest.approx(stats.ttest_1samp(normal, 0.0).pvalue)
+    assert p_value(normal, 0.45) == pytest.approx(stats.ttest_1samp(normal, 0.45).pvalue)
+
+
+def test_exact_test_of_counts_errs_no_more_often_than_it_says():
+    """Counts of one distribution, so that every difference that is found is a false one."""
+    draw = np.random.default_rng(4)
+    wrong = sum(paired(draw.poisson(0.3, 8), draw.poisson(0.3, 8)).p <= 0.05 for _ in range(2000))
+    assert wrong / 2000 <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / 2000)
 
 
 def test_holm_multiplies_the_smallest_by_the_number_of_tests_and_never_falls():
@@ -51,18 +92,32 @@ def test_holm_multiplies_the_smallest_by_the_number_of_tests_and_never_falls():
 
 @pytest.mark.parametrize(("effect", "pairs"), [(0.2, 199), (0.5, 34), (0.8, 15), (1.0, 10), (2.0, 5)])
 def test_number_of_seeds_is_that_of_the_tables(effect, pairs):
-    def seen_in(count):
-        return Difference(count, effect, 1 / math.sqrt(count), 0.0, 0.0, 0.0)
+    def of_spread_3(count, mean):
+        return Difference(count, mean, 3 / math.sqrt(count), 0.0, 0.0, 0.0)
 
-    assert seeds_needed(seen_in(4)) == seeds_needed(seen_in(9)) == pairs
+    assert seeds_needed(of_spread_3(4, 0.0), 3 * effect) == seeds_needed(of_spread_3(9, 7.0), 3 * effect) == pairs
     assert power(effect, pairs) >= 0.8 > power(effect, pairs - 1)
 
 
+def test_number_of_seeds_is_told_at_the_corrected_level():
+    """Five arms are four comparisons: for one standard deviation 15 seeds, and not 10, as simulated too."""
+    one = Difference(5, 0.0, 1 / math.sqrt(5), 0.0, 0.0, 0.0)
+    assert seeds_needed(one, 1.0, 0.05 / 4) == 15
+    drawn = np.random.default_rng(5).normal(1.0, 1.0, (20_000, 15))
+    assert np.mean(stats.ttest_1samp(drawn, 0.0, axis=1).pvalue <= 0.05 / 4) == pytest.approx(
+        power(1.0, 15, 0.05 / 4), abs=0.01
+    )
+
+
 def test_number_of_seeds_at_the_ends():
-    assert seeds_needed(Difference(2, 100.0, 0.01, 0, 0, 0)) == 2
-    assert seeds_needed(Difference(5, -11.4, math.sqrt(1 / 5), 0, 0, 0)) == 3
-    assert seeds_needed(Difference(5, 1e-6, 1.0, 0, 0, 0)) is None
-    assert seeds_needed(Difference(1, 1.0, math.nan, 0, 0, 0)) is None
+    def spread(deviation, count=5):
+        return Difference(count, 2.0, deviation / math.sqrt(count), 0, 0, 0)
+
+    assert seeds_needed(paired([-88.3, -88.7, -89.1], [-90.4, -90.8, -91.2]), 0.5) == 2
+    assert [seeds_needed(spread(1e-12), effect) for effect in (1e-6, 1.0, 1e6)] == [2, 2, 2]
+    assert seeds_needed(spread(1.0), 11.4) == 3
+    assert seeds_needed(spread(1.0), 1e-6) is None
+    assert seeds_needed(spread(math.nan), 1.0) is None
 
 
 def test_images_are_paired_and_their_interval_is_the_normal_one_for_many():

@@ -1,5 +1,6 @@
 """A run's settings as plain values: what is left of a configuration once it is checked."""
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -76,16 +77,24 @@ class Settings:
     convolutional: bool
 
 
+def first_counted(patience: int | None, estimator: dict[str, Any]) -> int:
+    """The epochs that early stopping lets pass where nothing is said: those of the warm-up; 0 where nothing stops."""
+    return 0 if patience is None else math.ceil(estimator.get("warmup_epochs") or 0)
+
+
 def settings_of(cfg: Config) -> Settings:
     """The settings of a composed configuration."""
     described = plain(cfg)
     training, evaluation = described["training"], described["evaluation"]
+    stopping = described["training"]["early_stopping"]
+    if stopping["start_from_epoch"] is None:
+        stopping = stopping | {"start_from_epoch": first_counted(stopping["patience"], described["estimator"])}
     lists = {key: tuple(evaluation[key]) for key in ("splits", "log_likelihood_of")}
     return Settings(
         options={axis: described[axis] for axis in OPTIONS},
         latent_size=described["latent_size"],
         seed=described["seed"],
-        training=TrainingSettings(**{**training, "early_stopping": EarlyStopping(**training["early_stopping"])}),
+        training=TrainingSettings(**{**training, "early_stopping": EarlyStopping(**stopping)}),
         evaluation=EvaluationSettings(**{**evaluation, **lists}),
         closed_form_kl=has_closed_form_kl(cfg),
         fast_log_prob=fact(cfg.posterior, "fast_log_prob"),

@@ -11,7 +11,11 @@ from vae_lab.evaluation.latent import active_units
 
 
 def mean_and_error(name: str, values: np.ndarray) -> dict[str, float]:
-    """The mean over images, and as name_se its standard error: how far another draw of as many images would be."""
+    """The mean over images, and as name_se its standard error.
+
+    That is the standard deviation, over draws of as many images, of their mean about that of all images there are; the
+    means of two such draws differ by sqrt(2) times as much.
+    """
     metrics = {name: float(values.mean())}
     if len(values) > 1:
         metrics[f"{name}_se"] = float(values.std(ddof=1)) / math.sqrt(len(values))

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from vae_lab.report.statistics import Difference, holm, paired, paired_images, seeds_needed
+from vae_lab.report.statistics import Difference, holm, paired, paired_images
 from vae_lab.study.identity import PLACES
 from vae_lab.tracking.records import RunRecord
 
@@ -36,8 +36,9 @@ class Comparison:
       over_images: paired by test image, each arm averaged over the shared seeds; None without values by image.
       unpaired: why images are not paired although both arms have values of them.
       equal: whether the two came out bitwise equal: what they differ in does nothing.
-      seeds_holm, images_holm: the p-values, corrected over all arms of the table.
-      needed: how many seeds a difference of this size needs.
+      seeds_holm, images_holm: the p-values, corrected over all arms of the table; the former, once the page's claims
+        are known, over those that are differences too.
+      needed: how many seeds find the study's smallest effect by that correction.
     """
 
     arm: str
@@ -157,9 +158,9 @@ def compare(runs: Runs, arm: str, reference: str, metric: str, per_image: PerIma
     values = [[runs_of[seed].metrics[metric] for seed in seeds] for runs_of in (a, b)]
     if not np.isfinite(values).all():
         return Comparison(arm, reference, f"a value of {metric} is not finite", seeds)
-    over_seeds = paired(*values)
+    over_seeds = paired(values[0], values[1])
     each = tuple(one - other for one, other in zip(*values, strict=True))
-    found = Comparison(arm, reference, None, seeds, each, over_seeds, needed=seeds_needed(over_seeds))
+    found = Comparison(arm, reference, None, seeds, each, over_seeds)
     images = [mean_over_seeds([runs_of[seed] for seed in seeds], per_image) for runs_of in (a, b)]
     if images[0] is None or images[1] is None:
         return replace(found, equal=is_nothing(pairs))

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from vae_lab.report.files import verdicts_markdown
-from vae_lab.report.format import interval, number, p_text
-from vae_lab.report.headline import headline, origin
+from vae_lab.report.format import interval, number, p_text, seeds_text
+from vae_lab.report.headline import headline, method, origin, rule
 from vae_lab.report.report import Report
 from vae_lab.report.table import markdown_table
 from vae_lab.study.study import Study
@@ -19,15 +19,12 @@ def results_markdown(report: Report) -> str:
     study = report.study
     parts = [f"# {study.name}\n", f"{study.question or ''}\n", f"    {study.command}\n", f"{headline(report)}\n"]
     if report.verdicts:
-        parts.append(verdicts_markdown(report))
+        parts += [verdicts_markdown(report), f"{rule(report)}\n"]
     parts += ["## Results\n", report.table.markdown()]
     parts.append("Mean ± standard error over seeds; nats per image, bits_per_dim in bits.\n")
     if report.comparisons:
-        parts += [f"## Differences from {report.reference}: {study.metric}\n", differences_markdown(report)]
-        parts.append(
-            "Paired by seed, 95% interval and p by Student's t, corrected over the arms by Holm. Over images: 95% "
-            "bootstrap interval for these trained models.\n"
-        )
+        title = f"## Differences from {report.named(report.reference)}: {study.metric}\n"
+        parts += [title, differences_markdown(report), f"{method(report)}\n"]
     parts += [f"## By seed: {study.metric}\n", seeds_markdown(report)]
     parts += ["## Where it is from\n", "".join(f"- {name}: {text}\n" for name, text in origin(report))]
     if commits := sorted({run.tags.get(COMMIT, "")[:12] for run in report.runs.all} - {""}):
@@ -81,12 +78,13 @@ def differences_markdown(report: Report) -> str:
     rows = []
     for one in report.comparisons:
         if one.refused or one.over_seeds is None:
-            rows.append([one.arm, one.refused or "", "", "", ""])
+            rows.append([report.named(one.arm), one.refused or "", "", "", "", ""])
             continue
         seeds, images = one.over_seeds, one.over_images
-        row = [one.arm, number(seeds.mean, True), interval(seeds.low, seeds.high, True), p_text(one.seeds_holm)]
+        row = [report.named(one.arm), number(seeds.mean, True), interval(seeds.low, seeds.high, True)]
+        row += [p_text(one.seeds_holm, report.mark(one.arm, one.reference)), seeds_text(one.needed)]
         rows.append([*row, interval(images.low, images.high, True) if images else "–"])
-    return markdown_table(["arm", "difference", "95% over seeds", "p, Holm", "95% over images"], rows)
+    return markdown_table(["arm", "difference", "95% over seeds", "p, Holm", "seeds needed", "95% over images"], rows)
 
 
 def identities_markdown(report: Report) -> str:
@@ -101,7 +99,7 @@ def seeds_markdown(report: Report) -> str:
     seeds = sorted({seed for runs in report.runs.counted.values() for seed in runs})
     rows = [
         [
-            arm,
+            report.named(arm),
             *(
                 f"{runs[seed].metrics[report.study.metric]:.4f}"
                 if seed in runs and report.study.metric in runs[seed].metrics

@@ -22,7 +22,7 @@ Command: {command}
 page.html        the report: open it in a browser, it needs no network
 table.*          mean and standard error over seeds (Markdown, CSV with intervals, LaTeX with booktabs)
 differences.csv  each arm minus the reference arm, paired over seeds and over test images
-verdicts.md      what was expected and what was found
+verdicts.*       what was expected and what was found (Markdown, CSV with p-values)
 runs.csv         a line for each run: state, seed, commit, final metrics; those that do not count say why
 curves.csv       metrics by epoch of the runs that count: run, metric, epoch, value
 configs/         the whole configuration of each run that counts, arm by arm: SEED.yaml

@@ -75,7 +75,7 @@ def curves(report: Report, key: str) -> str:
             number = arms.index(arm)
             look: Any = {"color": colour(number), "linestyle": stroke(number)}
             thin = slice(None, None, math.ceil(len(one.epochs) / MOST_POINTS))
-            axes.plot(one.epochs[thin], one.mean[thin], label=arm, linewidth=1.4, **look)
+            axes.plot(one.epochs[thin], one.mean[thin], label=report.named(arm), linewidth=1.4, **look)
             if one.seeds > 1:
                 axes.fill_between(
                     one.epochs[thin], one.low[thin], one.high[thin], color=look["color"], alpha=0.15, linewidth=0
@@ -119,7 +119,7 @@ def differences(report: Report) -> str | None:
                 for end, sign in ((seeds.low, "<"), (seeds.high, ">")):
                     if not low <= end <= high:
                         axes.plot(min(max(end, low), high), row, sign, color=look, markersize=5, clip_on=False)
-            if images is not None:
+            if images is not None and not math.isnan(images.low):
                 axes.errorbar(
                     images.mean, row + 0.22, xerr=[[images.mean - images.low], [images.high - images.mean]], fmt="none",
                     ecolor=look, elinewidth=1.2, capsize=2.5,
@@ -133,9 +133,9 @@ def differences(report: Report) -> str | None:
                     axes.fill_betweenx([row - 0.42, row + 0.42], left, right, color="#009E73", alpha=0.08, linewidth=0)
         axes.set_xlim(low, high)
         axes.set_ylim(len(found) - 0.5, -0.5)
-        axes.set_yticks(range(len(found)), [one.arm for one in found])
+        axes.set_yticks(range(len(found)), [report.named(one.arm) for one in found])
         axes.grid(visible=False, axis="y")
-        axes.set_xlabel(f"{report.study.metric}, minus {report.reference}")
+        axes.set_xlabel(f"{report.study.metric}, minus {report.named(report.reference)}")
         return draw(figure, "differences", f"Differences from {report.reference}")
 
 
@@ -175,7 +175,7 @@ def rate_distortion(report: Report) -> str | None:
             there = [(x, y) for x, y in of_arm if x is not None and y is not None and math.isfinite(x + y)]
             if there:
                 marker = "osD^"[number // len(COLOURS) % 4]
-                axes.plot(*zip(*there), marker, label=arm, color=colour(number), markersize=6, alpha=0.8)
+                axes.plot(*zip(*there), marker, label=report.named(arm), color=colour(number), markersize=6, alpha=0.8)
                 points += there
         if not points:
             return None

@@ -26,6 +26,7 @@ def files(report: Report) -> dict[str, str]:
         "table.tex": report.table.latex(),
         "differences.csv": differences_csv(report),
         "verdicts.md": verdicts_markdown(report),
+        "verdicts.csv": verdicts_csv(report),
         "runs.csv": runs_csv(report),
         PAGE: page(report),
     }
@@ -56,11 +57,11 @@ def verdicts_markdown(report: Report) -> str:
         header,
         [
             [
-                verdict.expectation.subject,
+                report.named(*verdict.expectation.arms),
                 verdict.expectation.metric,
                 verdict.expectation.stated,
                 number(verdict.got.mean, len(verdict.expectation.arms) > 1) if verdict.got else "",
-                verdict.says() + (f": {verdict.why}" if verdict.why else ""),
+                verdict.says() + (f": {verdict.notes}" if verdict.notes else ""),
                 f"{verdict.expectation.source} ({verdict.expectation.mark})",
             ]
             for verdict in report.verdicts
@@ -68,14 +69,29 @@ def verdicts_markdown(report: Report) -> str:
     )
 
 
+def verdicts_csv(report: Report) -> str:
+    """The expectations and what came of them, at full precision."""
+    header = ["arms", "metric", "low", "high", "mark", "judged", "lost seeds", "state", "decided"]
+    rows = []
+    for one in report.verdicts:
+        claim, got = one.expectation, one.got or ("", "", "", "", "")
+        row = [" - ".join(claim.arms), claim.metric, claim.low, claim.high, claim.mark, claim.judged]
+        row += [bool(report.mark(*claim.arms)), one.state, one.decided, *got, one.missed_by, one.p, one.corrected]
+        rows.append(row)
+    return csv_table(
+        [*header, "count", "mean", "standard error", "95% low", "95% high", "missed by", "p", "p corrected"], rows
+    )
+
+
 def differences_csv(report: Report) -> str:
     """The comparisons at full precision."""
     parts = ["count", "mean", "standard error", "95% low", "95% high", "p", "p Holm"]
-    header = ["arm", "reference", "metric", "refused", "seeds", "seeds needed"]
+    header = ["arm", "reference", "metric", "refused", "lost seeds", "family", "seeds", "seeds needed"]
     header += [f"{over} {part}" for over in ("seeds", "images") for part in parts]
     rows = []
     for one in report.comparisons:
         row: list[Any] = [one.arm, one.reference, report.study.metric, one.refused or ""]
+        row += [bool(report.mark(one.arm, one.reference)), report.family]
         row += [" ".join(map(str, one.seeds)), one.needed or ""]
         for difference, corrected in ((one.over_seeds, one.seeds_holm), (one.over_images, one.images_holm)):
             row += [*difference, corrected] if difference else [""] * len(parts)

@@ -21,11 +21,11 @@ def interval(low: float, high: float, signed: bool = False) -> str:
     return "–" if math.isnan(low) else f"[{number(low, signed)}, {number(high, signed)}]"
 
 
-def p_text(p: float) -> str:
-    """A p-value, or a dash for none."""
+def p_text(p: float, mark: str = "") -> str:
+    """A p-value with what marks it, or a dash for none."""
     if math.isnan(p):
         return "–"
-    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+    return ("< 0.001" if p < 0.001 else f"{p:.3f}") + mark
 
 
 def seeds_text(needed: int | None) -> str:

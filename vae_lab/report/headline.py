@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from vae_lab.report.format import number, spoken
 from vae_lab.report.report import Report
 from vae_lab.report.selection import started
+from vae_lab.report.statistics import ALPHA, BOOTSTRAP, POWER
 from vae_lab.report.verdicts import MET, MISSED, REFUSED, Verdict
 from vae_lab.tracking.environment import COMMIT, DIRTY
 
@@ -20,11 +21,15 @@ def headline(report: Report) -> str:
     if not report.verdicts:
         return f"No expectation is stated. {spread(report)}".strip()
     if not judged:
-        return "The study states nothing that is judged by: its numbers are from memory."
-    undecided = sum(verdict.state in (MET, MISSED) and verdict.undecided for verdict in judged)
-    met = sum(verdict.state == MET and not verdict.undecided for verdict in judged)
+        return f"The study states nothing that is judged by, but only what is shown. {spread(report)}".strip()
+    undecided = sum(verdict.undecided for verdict in judged)
+    met = sum(verdict.state == MET and verdict.decided for verdict in judged)
     waiting = sum(verdict.state not in (MET, MISSED, REFUSED) for verdict in judged)
-    rest = f", {undecided} undecided by these seeds" if undecided else ""
+    rest = ""
+    for state in (MET, MISSED):
+        if of_one := sum(verdict.by_one_seed and verdict.state == state for verdict in judged):
+            rest += f", {of_one} {state} by one seed"
+    rest += f", {undecided} undecided by these seeds" if undecided else ""
     rest += f", {waiting} not complete" if waiting else ""
     return f"{met} of {len(judged)} expectations met{rest}."
 
@@ -32,11 +37,41 @@ def headline(report: Report) -> str:
 def spread(report: Report) -> str:
     """The arms with the lowest and the highest mean of the study's metric."""
     metric = report.study.metric
-    means = sorted((row.cells[metric].mean, row.arm) for row in report.table.rows if metric in row.cells)
+    means = sorted((row.cells[metric].mean, row.named) for row in report.table.rows if metric in row.cells)
     if len(means) < 2:
         return ""
     (low, lowest), (high, highest) = means[0], means[-1]
     return f"Mean {metric} goes from {number(low)} ({lowest}) to {number(high)} ({highest})."
+
+
+def rule(report: Report) -> str:
+    """How the claims of a page are judged."""
+    return (
+        "A value is decided where its 95% interval over seeds lies inside its bounds or outside them. A difference is "
+        "decided where its mean leaves its bounds by p at most 0.05, or keeps within them so, as one of the "
+        "differences of this page, table and claims, that are corrected together by Holm "
+        f"({report.family} with a p). One seed decides nothing and is counted apart. A value whose tolerance is wider "
+        "than the effect in question is shown and not judged."
+    )
+
+
+def method(report: Report) -> str:
+    """How the differences of a page are worked out."""
+    effect = report.study.smallest_effect
+    needed = (
+        f"Seeds needed: for power {POWER} at level {ALPHA} over {report.family}, two-sided, if the true difference is "
+        f"{effect:g}, the study's smallest effect, and the spread that of these seeds."
+        if effect
+        else "Seeds needed: not told, since the study names no smallest_effect."
+    )
+    return (
+        "Over seeds: paired by seed, 95% interval and p by Student's t; of counts, and where most are tied, by all "
+        "signs of the differences, which takes six seeds; no spread, no p. p, Holm: corrected over the table and the "
+        f"claims that are differences, {report.family} with a p in all; each interval is of one difference alone. "
+        f"{needed} Seeds are fixed before looking: to add some until p is small finds differences where there are "
+        f"none. Over images: each arm averaged over those seeds, interval by {BOOTSTRAP}; it is of these trained "
+        "models, and says nothing of other seeds; its p-values are corrected over the arms."
+    )
 
 
 def origin(report: Report) -> list[tuple[str, str]]:

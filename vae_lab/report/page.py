@@ -10,10 +10,9 @@ from markupsafe import Markup
 
 from vae_lab.report import figures
 from vae_lab.report.format import interval, number, p_text, seeds_text
-from vae_lab.report.headline import headline, origin
+from vae_lab.report.headline import headline, method, origin, rule
 from vae_lab.report.report import Report
 from vae_lab.report.selection import started
-from vae_lab.report.statistics import BOOTSTRAP
 from vae_lab.report.verdicts import INCOMPLETE, MET, MISSED, REFUSED
 from vae_lab.tracking.records import RunRecord
 
@@ -100,7 +99,8 @@ def page(report: Report) -> str:
         kinds=kinds,
         left_out=left_out,
         origin=origin(report),
-        bootstrap=BOOTSTRAP,
+        rule=rule(report),
+        method=method(report),
         link=lambda run: run_link(report, run),
         made=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
     )

@@ -7,6 +7,7 @@ from pathlib import Path
 from vae_lab.errors import UsageError
 from vae_lab.report.comparison import Comparison, compare_all, settings_by_arm
 from vae_lab.report.curves import Curve, curves_of
+from vae_lab.report.family import as_family, p_values
 from vae_lab.report.per_image import per_image_values
 from vae_lab.report.selection import StudyRuns, find_runs
 from vae_lab.report.sheets import sheets_of
@@ -15,6 +16,7 @@ from vae_lab.report.verdicts import Verdict, judge
 from vae_lab.study.study import Study
 from vae_lab.tracking.store import Store
 
+LOST = "†"  # beside what is of the seeds that were not lost
 MORE_METRICS = (
     "test/bits_per_dim",
     "test/active_units",
@@ -67,9 +69,27 @@ class Report:
         return sum(job.seed in self.runs.counted[job.arm] for job in self.study.jobs)
 
     @property
+    def family(self) -> int:
+        """How many differences are corrected together."""
+        return len(p_values(self.comparisons, self.verdicts, self.study.metric))
+
+    def mark(self, *arms: str) -> str:
+        """What marks a number of some arms: something where one of them lost seeds."""
+        return LOST if set(arms) & set(self.runs.lost) else ""
+
+    def named(self, *arms: str) -> str:
+        """An arm's name, or a difference's, with its marks."""
+        return " − ".join(f"{arm} {self.mark(arm)}".strip() for arm in arms)
+
+    @property
     def notes(self) -> list[str]:
         """What a reader should know of the runs that count and of their comparisons."""
-        return self.runs.notes + [note for one in self.comparisons for note in one.notes]
+        lost = [
+            f"{LOST} {arm}: seed {', '.join(map(str, seeds))} failed and left the mean, so that its numbers, and all "
+            "that they are compared in, are of the seeds that did not fail"
+            for arm, seeds in self.runs.lost.items()
+        ]
+        return lost + self.runs.notes + [note for one in self.comparisons for note in one.notes]
 
 
 def gather(store: Store, study: Study, sweep: str | None = None, reference: str | None = None) -> Report:
@@ -91,7 +111,9 @@ def gather(store: Store, study: Study, sweep: str | None = None, reference: str 
     planned = study.seeds
     metrics = tuple(dict.fromkeys([study.metric, *METRICS, *MORE_METRICS]))
     rows = [
-        row_of(arm, [by_seed[seed] for seed in sorted(by_seed)], len(planned[arm] | set(by_seed)), metrics)
+        row_of(arm, [by_seed[seed] for seed in sorted(by_seed)], len(planned[arm] | set(by_seed)), metrics)._replace(
+            mark=LOST if arm in runs.lost else ""
+        )
         for arm, by_seed in runs.counted.items()
     ]
     with tempfile.TemporaryDirectory() as folder:
@@ -99,6 +121,8 @@ def gather(store: Store, study: Study, sweep: str | None = None, reference: str 
         values = per_image_values(store, study.metric, fetched)
         comparisons = compare_all(runs.counted, reference, study.metric, values)
         sheets = sheets_of(store, runs, fetched)
+    verdicts = [judge(one, runs.counted, planned) for one in study.expected]
+    comparisons, verdicts = as_family(comparisons, verdicts, study.metric, study.smallest_effect)
     return Report(
         store=store,
         study=study,
@@ -106,7 +130,7 @@ def gather(store: Store, study: Study, sweep: str | None = None, reference: str 
         table=table_of_rows(rows, metrics),
         reference=reference,
         comparisons=comparisons,
-        verdicts=[judge(one, runs.counted, planned) for one in study.expected],
+        verdicts=verdicts,
         curves=curves_of(store, study.metric, runs),
         sheets=sheets,
         settings=settings_by_arm(runs.counted),

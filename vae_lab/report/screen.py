@@ -15,13 +15,14 @@ def show_report(report: Report) -> None:
         lines = []
         for one in report.comparisons:
             if one.refused or one.over_seeds is None:
-                lines.append([one.arm, "", one.refused or "", "", "", "", ""])
+                lines.append([report.named(one.arm), "", one.refused or "", "", "", "", ""])
                 continue
             seeds, images = one.over_seeds, one.over_images
-            line = [one.arm, str(seeds.size), number(seeds.mean, True), interval(seeds.low, seeds.high, True)]
-            line += [p_text(one.seeds_holm), seeds_text(one.needed)]
+            line = [report.named(one.arm), str(seeds.size), number(seeds.mean, True)]
+            line += [interval(seeds.low, seeds.high, True)]
+            line += [p_text(one.seeds_holm, report.mark(one.arm, one.reference)), seeds_text(one.needed)]
             lines.append([*line, interval(images.low, images.high, True) if images else "–"])
-        show_lines(f"{report.study.metric}, minus {report.reference}", header, lines)
+        show_lines(f"{report.study.metric}, minus {report.named(report.reference)}", header, lines)
     for note in report.notes:
         print(f"note: {note}")
     show_verdicts(report)
@@ -33,10 +34,10 @@ def show_verdicts(report: Report) -> None:
         header = ["expectation", "metric", "expected", "verdict", "found"]
         lines = [
             [
-                verdict.expectation.subject,
+                report.named(*verdict.expectation.arms),
                 verdict.expectation.metric,
                 f"{verdict.expectation.stated} ({verdict.expectation.mark})",
-                verdict.says() + (f": {verdict.why}" if verdict.why else ""),
+                verdict.says() + (f": {verdict.notes}" if verdict.notes else ""),
                 number(verdict.got.mean, len(verdict.expectation.arms) > 1) if verdict.got else "–",
             ]
             for verdict in report.verdicts

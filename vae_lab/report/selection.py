@@ -10,7 +10,15 @@ from vae_lab.study.identity import Identity, differences, listed
 from vae_lab.study.study import PlannedJob, Study
 from vae_lab.tracking.artifacts import identity_of_run
 from vae_lab.tracking.environment import DIRTY, TOLD
-from vae_lab.tracking.records import ADOPTED_CODE, RunRecord, children, read_run, runs_of, runs_tagged
+from vae_lab.tracking.records import (
+    ADOPTED_CODE,
+    STOPPED_IN_WARMUP,
+    RunRecord,
+    children,
+    read_run,
+    runs_of,
+    runs_tagged,
+)
 from vae_lab.tracking.store import Store
 
 EXPERIMENT_TAG = "vae_lab.experiment"
@@ -50,6 +58,15 @@ class StudyRuns:
     def all(self) -> list[RunRecord]:
         """The counted runs, arm by arm and seed by seed."""
         return [runs[seed] for runs in self.counted.values() for seed in sorted(runs)]
+
+    @property
+    def lost(self) -> dict[str, list[int]]:
+        """By arm, the planned seeds that failed or diverged and have no finished run: its numbers are of the others."""
+        lost: dict[str, set[int]] = {}
+        for one in self.aside:
+            if one.state == "FAILED" and one.seed is not None and one.seed not in self.counted.get(one.arm, {}):
+                lost.setdefault(one.arm, set()).add(one.seed)
+        return {arm: sorted(seeds) for arm, seeds in lost.items()}
 
 
 def started(record: RunRecord) -> str:
@@ -165,6 +182,9 @@ def doubts(counted: Mapping[str, Mapping[int, RunRecord]]) -> list[str]:
         notes.append(
             f"{len(adopted)} of {len(runs)} runs were made by other code ({files}) and adopted by sweep.accept=code"
         )
+    if stopped := [run for run in runs if STOPPED_IN_WARMUP in run.tags]:
+        names = ", ".join(run.name for run in stopped[:MOST_NAMES]) + ", ..." * (len(stopped) > MOST_NAMES)
+        notes.append(f"{len(stopped)} of {len(runs)} runs stopped early, within the warm-up of their KL: {names}")
     if evaluated := sum(run.trained_by != run.run_id for run in runs):
         notes.append(
             f"{evaluated} of {len(runs)} runs evaluate weights that other runs trained, whose time is not counted here"

@@ -12,7 +12,7 @@ from vae_lab.report.statistics import summarize
 
 METRICS = ("test/elbo", "test/log_likelihood", "test/rate", "test/distortion")
 PARTS = ("mean", "standard error", "95% low", "95% high")
-LATEX = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"} | {
+LATEX = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "†": r"\dag{}"} | {
     sign: f"\\{sign}" for sign in "&%$#_{}"
 }
 
@@ -37,6 +37,12 @@ class Row(NamedTuple):
     finished: int
     runs: int
     cells: dict[str, Cell]
+    mark: str = ""  # of an arm whose numbers are of the seeds that were not lost
+
+    @property
+    def named(self) -> str:
+        """The arm's name with its mark."""
+        return f"{self.arm} {self.mark}".strip()
 
 
 @dataclass(frozen=True)
@@ -58,7 +64,7 @@ class Table:
         """The rows as texts; a run that did not finish shows in the count."""
         return [
             [
-                row.arm,
+                row.named,
                 str(row.finished) if row.finished == row.runs else f"{row.finished} of {row.runs}",
                 *(str(row.cells[metric]) if metric in row.cells else "" for metric in self.metrics),
             ]
@@ -76,8 +82,9 @@ class Table:
         rows = []
         for row in self.rows:
             cells = [row.cells.get(metric, empty) for metric in self.metrics]
-            rows.append([row.arm, row.finished, row.runs, *(part for cell in cells for part in cell[1:])])
-        return csv_table(["arm", "finished", "runs", *columns], rows)
+            parts = (part for cell in cells for part in cell[1:])
+            rows.append([row.arm, row.finished, row.runs, bool(row.mark), *parts])
+        return csv_table(["arm", "finished", "runs", "lost seeds", *columns], rows)
 
     def latex(self) -> str:
         """The table for LaTeX with the package booktabs."""

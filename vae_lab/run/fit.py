@@ -11,13 +11,15 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from vae_lab.config.settings import EarlyStopping
+from vae_lab.config.settings import EarlyStopping, Settings
 from vae_lab.evaluation.metrics import elbo_metrics
 from vae_lab.run.checkpoint import Checkpoint
 from vae_lab.run.conclude import log_frames
 from vae_lab.run.interrupts import Interrupts
 from vae_lab.run.run import Run
+from vae_lab.tracking.records import STOPPED_IN_WARMUP
 from vae_lab.training import START, EpochResult, NonFiniteLoss, Position
+from vae_lab.warmup import warms_up
 
 log = logging.getLogger("vae_lab")
 
@@ -134,13 +136,17 @@ def train(run: Run, on_progress: OnProgress, state: Fit, interrupts: Interrupts)
             state.speeds.append(result.images / result.seconds)
             if "val" in run.images.fixed:
                 validate(run, state)
-                stopper.on_epoch_end(state.epoch - 1, state.latest)
+                if is_counted(settings, state.epoch):
+                    stopper.on_epoch_end(state.epoch - 1, state.latest)
                 state.stopper = {"wait": stopper.wait, "best": stopper.best}
             record.metrics(state.latest, state.epoch)
             if every and state.epoch % every == 0:
                 log_frames(run, state.epoch)
         on_progress(result, state.latest)
         if result.complete and run.model.stop_training:
+            if is_of_warmup(settings, state.epoch):
+                log.warning("early stopping ended the run in epoch %d, within the warm-up of its KL", state.epoch)
+                record.tag({STOPPED_IN_WARMUP: str(state.epoch)})
             return
         if interrupts.asked or time.monotonic() - saved > between:
             state.save(run)
@@ -155,13 +161,27 @@ def told(metrics: dict[str, float]) -> str:
 
 
 def validate(run: Run, state: Fit) -> None:
-    """Adds an epoch's metrics on the validation images, and keeps the weights if they are the best."""
+    """Adds an epoch's metrics on the validation images, and keeps the best weights of those after the warm-up."""
     wanted = run.settings.evaluation
     values = run.program.elbo(run.images.fixed["val"], wanted.samples, wanted.seed)
     state.latest |= elbo_metrics("val", values)
-    if run.settings.training.select == "best" and state.latest["val/elbo"] > state.best_elbo:
+    if run.settings.training.select != "best" or is_of_warmup(run.settings, state.epoch):
+        return
+    if state.latest["val/elbo"] > state.best_elbo:
         state.best_elbo, state.selected = state.latest["val/elbo"], state.epoch
         state.best_weights = run.model.get_weights()
+
+
+def is_of_warmup(settings: Settings, epoch: int) -> bool:
+    """Whether an epoch trains with less than the whole weight of the rate."""
+    estimator = settings.options["estimator"]
+    return warms_up(epoch, estimator.get("warmup_epochs") or 0, estimator.get("cycle_epochs"))
+
+
+def is_counted(settings: Settings, epoch: int) -> bool:
+    """Whether early stopping looks at an epoch: not in a warm-up, unless it was told to begin within the first one."""
+    begins_within = is_of_warmup(settings, settings.training.early_stopping.start_from_epoch + 1)
+    return begins_within or not is_of_warmup(settings, epoch)
 
 
 def early_stopping(options: EarlyStopping, epochs: int, model: Any, state: dict[str, Any]) -> Any:

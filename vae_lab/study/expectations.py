@@ -6,13 +6,16 @@
 
 A row is of the study's metric unless it names another; a value may be of a sum, such as "test/distortion + 2
 test/rate". Marks say how sure the number is: S seen in a source, Q quoted by somebody else, C computed on the same
-data, M from memory. M is shown and never judged by.
+data, M from memory. M is shown and never judged by. Nor is a value whose tolerance is wider than the effect that the
+study is about: arms that differ by so much, and arms that do not, would both meet it. That effect is the widest gap
+between values that the study expects of different arms, or where it has those of one arm alone, its `smallest_effect`.
 """
 
 import difflib
+import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from vae_lab.errors import UsageError
@@ -42,11 +45,17 @@ class Expectation:
     stated: str  # the bounds as the study states them
     source: str
     mark: str
+    decides_nothing: str = ""  # why no result could tell anything by it
+
+    @property
+    def shown_only(self) -> str:
+        """Why no result is judged by it; empty where results are."""
+        return "from memory" if self.mark == "M" else self.decides_nothing
 
     @property
     def judged(self) -> bool:
         """Whether a result can miss it."""
-        return self.mark != "M"
+        return not self.shown_only
 
     @property
     def subject(self) -> str:
@@ -69,7 +78,39 @@ def read_expectations(study: Mapping[str, Any]) -> tuple[Expectation, ...]:
     rows = study.get("expected") or []
     if not isinstance(rows, Sequence) or isinstance(rows, str):
         raise UsageError("study.expected must be a list of rows, such as {arm: mvn, value: -90, tolerance: 1, ...}")
-    return tuple(_expectation(row, f"study.expected[{number}]", study) for number, row in enumerate(rows))
+    read = [_expectation(row, f"study.expected[{number}]", study) for number, row in enumerate(rows)]
+    values = [(one, row["value"], row["tolerance"]) for one, row in zip(read, rows, strict=True) if "value" in row]
+    told = {id(one): _decides_nothing(one, tolerance, values, study) for one, _, tolerance in values}
+    return tuple(replace(one, decides_nothing=told.get(id(one), "")) for one in read)
+
+
+def smallest_effect(study: Mapping[str, Any] | None) -> float | None:
+    """The smallest difference of a study's metric that is of interest, in that metric's unit; None where none is named.
+
+    Raises:
+      UsageError: where it is no number above 0.
+    """
+    effect = (study or {}).get("smallest_effect")
+    if effect is not None and not (_is_number(effect) and 0 < effect < math.inf):
+        raise UsageError(f"study.smallest_effect={effect} must be a number above 0, in the unit of the study's metric")
+    return effect
+
+
+def _decides_nothing(
+    one: Expectation, tolerance: float, values: Sequence[tuple[Expectation, float, float]], study: Mapping[str, Any]
+) -> str:
+    """Why a value of that tolerance tells nothing of the study's effect; empty where it may."""
+    by_arm = [(other.arms, value) for other, value, _ in values if other.metric == one.metric]
+    gap = max(abs(value - other) for arm, value in by_arm for another, other in by_arm)
+    if len({arm for arm, _ in by_arm}) > 1 and gap > 0:
+        effect, what = gap, "between the values that are expected of the arms"
+    elif one.metric == study_metric(study):
+        effect, what = smallest_effect(study) or math.inf, "that is the study's smallest effect"
+    else:
+        return ""
+    if tolerance <= effect * (1 + 1e-9):
+        return ""
+    return f"its tolerance of {tolerance:g} is wider than the {effect:.3g} {what}"
 
 
 def require_metric(metric: str, place: str) -> None:

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from vae_lab.errors import UsageError
-from vae_lab.study.expectations import read_expectations
+from vae_lab.study.expectations import read_expectations, smallest_effect
 
 PLAIN = re.compile(r"[A-Za-z0-9_./]+")
-STUDY_KEYS = {"question", "arms", "seeds", "metric", "expected", "short"}
+STUDY_KEYS = {"question", "arms", "seeds", "metric", "expected", "short", "smallest_effect"}
 
 
 @dataclass(frozen=True)
@@ -77,6 +77,7 @@ def check_study(study: Mapping[str, Any]) -> None:
     for name, listed in (("seeds", seeds), ("short.seeds", short.get("seeds", seeds))):
         if not isinstance(listed, Sequence) or not listed or len(set(listed)) != len(listed):
             raise UsageError(f"study.{name}={listed} must be a list of different seeds")
+    smallest_effect(study)
     read_expectations(study)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from vae_lab.study.expectations import Expectation, read_expectations, study_metric
+from vae_lab.study.expectations import Expectation, read_expectations, smallest_effect, study_metric
 from vae_lab.study.identity import PLACES, Identity
 
 
@@ -38,6 +38,7 @@ class Study:
       expected: its expectations; none where it was run with other settings than its own.
       command: the command that runs it.
       changed: the settings in which it was run otherwise than its file says.
+      smallest_effect: the smallest difference of the metric that is of interest; None where the study names none.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Study:
     expected: tuple[Expectation, ...]
     command: str
     changed: tuple[str, ...] = ()
+    smallest_effect: float | None = None
 
     @property
     def arms(self) -> list[str]:
@@ -77,4 +79,5 @@ def make_study(name: str, content: Mapping[str, Any] | None, jobs: Iterable[Plan
     """A study from an experiment file's `study` node, if it has one, and the plan's jobs."""
     expected = read_expectations(content) if content else ()
     question = (content or {}).get("question")
-    return Study(name, question, study_metric(content), tuple(jobs), expected, command)
+    effect = smallest_effect(content)
+    return Study(name, question, study_metric(content), tuple(jobs), expected, command, smallest_effect=effect)

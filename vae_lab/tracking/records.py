@@ -12,6 +12,7 @@ from vae_lab.tracking.store import Store, database_path
 from vae_lab.tracking.tracked_run import PARENT_TAG
 
 RUNS_A_PAGE = 1000
+STOPPED_IN_WARMUP = "vae_lab.stopped_in_warmup"  # the epoch, where early stopping did not wait for its end
 # Under these tags a finished run stands for the identities that it was adopted for, beside its own.
 ADOPTED_CODE = "vae_lab.adopted.code"
 ADOPTED = {"vae_lab.training": "vae_lab.adopted.training", "vae_lab.evaluation": "vae_lab.adopted.evaluation"}

@@ -12,13 +12,8 @@ from vae_lab.config.checks.reading import shown
 from vae_lab.config.options import CONF, option_names
 from vae_lab.errors import UsageError
 
-# A library's class decides what null means for these.
-MAY_BE_NULL = (
-    "estimator.cycle_epochs",
-    "data.split_seed",
-    "data.dir",
-    "tracking.artifacts",
-)  # the last has a check of its own
+# Where null has a meaning, or a check of its own.
+MAY_BE_NULL = ("estimator.cycle_epochs", "data.split_seed", "data.dir", "tracking.artifacts")
 NO_BOOLEAN_ALONE = ("evaluation.pictures",)  # it may be a list, too, and has a check of its own
 GROUPS = ("training", "evaluation", "tracking")
 

@@ -5,6 +5,7 @@ from typing import Any
 from vae_lab.config.checks.facts import Config, data_fact, fact
 from vae_lab.errors import UsageError
 from vae_lab.layers.conv_sizes import layer_sizes
+from vae_lab.warmup import warms_up
 
 
 def check_rows(cfg: Config) -> None:
@@ -50,6 +51,24 @@ def check_validation(cfg: Config) -> None:
         raise UsageError(f"training.early_stopping.patience watches val/elbo, and {none}; set it to null")
     if cfg.sweep.get("storage") is not None:
         raise UsageError(f"hydra/sweeper=optuna compares by val/elbo, and {none}; hold some rows out")
+
+
+def check_warmup(cfg: Config) -> None:
+    """The best epoch is none of the warm-up, whose weights are those of another objective: there must be others."""
+    warmup, cycle = cfg.estimator.get("warmup_epochs") or 0, cfg.estimator.get("cycle_epochs")
+    epochs, start = cfg.training.epochs, cfg.training.early_stopping.start_from_epoch
+    if cfg.training.select != "best" or not warmup or not epochs:
+        return
+    if all(warms_up(epoch, warmup, cycle) for epoch in range(1, epochs + 1)):
+        raise UsageError(
+            f"training.select=best takes no epoch of the warm-up, and estimator.warmup_epochs={warmup} leaves none of "
+            f"training.epochs={epochs}; train longer, or use last"
+        )
+    if cfg.training.early_stopping.patience is not None and start is not None and start < warmup:
+        raise UsageError(
+            f"training.early_stopping.start_from_epoch={start} can stop within estimator.warmup_epochs={warmup}, of "
+            "which training.select=best takes no epoch; use null for the end of the warm-up, or select=last"
+        )
 
 
 def check_groups(cfg: Config) -> None:

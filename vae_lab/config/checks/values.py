@@ -12,6 +12,7 @@ from vae_lab.evaluation.pictures import PICTURES
 SPLITS = ("train", "val", "test")
 MAY_BE_NULL = {
     "training.early_stopping.patience",
+    "training.early_stopping.start_from_epoch",
     "optimizer.clipnorm",
     "optimizer.global_clipnorm",
     "estimator.cycle_epochs",
