@@ -22,7 +22,7 @@ from vae_lab.config.checks.pairs import (
 )
 from vae_lab.config.checks.reading import shown
 from vae_lab.config.checks.signatures import check_targets
-from vae_lab.config.checks.sizes import check_groups, check_rows, check_sizes, check_validation
+from vae_lab.config.checks.sizes import check_groups, check_memory, check_rows, check_sizes, check_validation
 from vae_lab.config.checks.values import (
     check_bounds,
     check_choices,
@@ -112,6 +112,7 @@ CHECKS: tuple[Callable[[Config], None], ...] = (
     check_tracking,
     *ACROSS_AXES,
     check_rows,
+    check_memory,
     check_validation,
     check_facts,
     check_files,
