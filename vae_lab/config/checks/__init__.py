@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from vae_lab.config.checks.facts import AXES, Config
-from vae_lab.config.checks.kinds import check_kinds, check_there
+from vae_lab.config.checks.kinds import check_kinds, check_nulls, check_there
 from vae_lab.config.checks.notes import note_on_pixels as note_on_pixels
 from vae_lab.config.checks.optimizers import check_layers, check_optimizer
 from vae_lab.config.checks.pairs import (
@@ -109,6 +109,7 @@ CHECKS: tuple[Callable[[Config], None], ...] = (
     check_choices,
     check_keras_names,
     check_words,
+    check_nulls,
     check_tracking,
     *ACROSS_AXES,
     check_rows,

@@ -110,7 +110,7 @@ def check_memory(cfg: Config) -> None:
     parameters = cfg.latent_size * (2 * beside["encoder"][-1] + beside["decoder"][0])
     require(
         4 * 4 * parameters,
-        f"latent_size={cfg.latent_size}: a model of {parameters:,} weights at the latent alone, with gradients and slots,",
+        f"latent_size={cfg.latent_size}: a model of {parameters:,} weights at the latent alone",
         "use fewer latents",
     )
     step = numbers * rows * (cfg.latent_size + pixels)
