@@ -28,13 +28,16 @@ def evaluate(words: Words) -> int:
         print(__doc__, file=sys.stderr)
         return 2
     from vae_lab.config.compose import default_tracking_uri
-    from vae_lab.run.reevaluate import evaluate_run
     from vae_lab.study.identity import PLACES
+    from vae_lab.tracking.records import whole_id
     from vae_lab.tracking.store import open_store
 
     changes = [f"{key}={value}" for key, value in given.items()]
     store = open_store(uri or default_tracking_uri())
+    run_id = whole_id(store, run_id)
     if any(not key.startswith(PLACES) for key in given):
+        from vae_lab.run.reevaluate import evaluate_run
+
         show(evaluate_run(store, run_id, changes))
         return 0
     return 0 if same_again(store, run_id, changes) else 1

@@ -24,7 +24,7 @@ def report(words: Words) -> int:
         print(__doc__, file=sys.stderr)
         return 2
     from vae_lab.config.compose import compose_unchecked, home
-    from vae_lab.report.export import export
+    from vae_lab.report.export import export, require_folder, require_target
     from vae_lab.report.files import publish
     from vae_lab.report.planned import study_of_sweep
     from vae_lab.report.report import gather
@@ -33,6 +33,10 @@ def report(words: Words) -> int:
     from vae_lab.tracking.store import open_store
 
     experiment, sweep = given.get("experiment"), given.get("sweep")
+    folder = Path(given.get("out", Path(home()) / "outputs" / "reports" / (experiment or sweep or "")))
+    require_folder(folder, f"out={folder}")
+    if "export" in given:
+        require_target(Path(given["export"]))
     places = [f"{key}={given[key]}" for key in PLACES if key in given]
     tracking = compose_unchecked(*(place for place in places if place.startswith("tracking"))).tracking
     if experiment:
@@ -43,7 +47,6 @@ def report(words: Words) -> int:
         study = study_of_sweep(store, sweep or "")
     found = gather(store, study, sweep, given.get("reference"))
     show_report(found)
-    folder = Path(given.get("out", Path(home()) / "outputs" / "reports" / (experiment or sweep or "")))
     print(f"page: {publish(found, folder)}")
     if "export" in given:
         print(f"export: {export(found, Path(given['export']))}")

@@ -25,6 +25,7 @@ from yaml import YAMLError
 from vae_lab.config.compose import home, plain
 from vae_lab.config.options import CONF
 from vae_lab.config.refusals import hydra_arguments, refusal
+from vae_lab.console.terminal import print_whatever
 from vae_lab.errors import UsageError
 from vae_lab.run.job import run_job
 from vae_lab.run.lock import Locked
@@ -85,6 +86,7 @@ def leave_nothing(folder: Path, above: Path) -> None:
 
 def train(words: list[str]) -> None:
     """Trains as a command line says. What is refused is told in a line, with exit code 2."""
+    print_whatever()
     before = os.environ.get(FULL_ERROR)
     try:
         arguments = hydra_arguments(words)

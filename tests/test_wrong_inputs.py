@@ -12,7 +12,11 @@ from conftest import CHECKOUT
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
+from vae_lab.errors import UsageError
+from vae_lab.report.export import folders_of, require_folder, require_target
 from vae_lab.study.plan import to_override
+from vae_lab.tracking.records import whole_id
+from vae_lab.tracking.store import open_store
 
 # By command line, what the line must name.
 WORDS = {
@@ -43,10 +47,12 @@ WORDS = {
     "prior=[mvn,mvn_tril]": ["it has one option"],
     "~prior": ["~prior", "leave the word out"],
     "~prior.name": ["~prior.name", "leave the word out"],
-    "seed=null": ["seed=null", "such as 0"],
+    "seed=null": ["seed=null", "whole number"],
     "seed=???": ["seed=??? has no value"],
     "seed=${foo}": ["seed=${foo} has no value"],
     "encoder.hidden=null": ["encoder.hidden=null", "[200,200]"],
+    "likelihood.initial_scale=null likelihood=normal binarization=none": ["initial_scale=null", "above 0"],
+    "evaluation.pictures=null": ["evaluation.pictures=null", "true"],
     "paths.home=null": ["paths.home=null", "folder"],
     "sweep=null": ["sweep=null", "group of settings"],
     "training.early_stopping=null": ["training.early_stopping=null", "group of settings"],
@@ -56,12 +62,12 @@ WORDS = {
     "optimizer.epsilon=null": ["optimizer.epsilon=null", "at least 0"],
     "optimizer.epsilon=-1": ["optimizer.epsilon=-1", "at least 0"],
     "optimizer.learning_rate=true": ["optimizer.learning_rate=true", "above 0"],
-    "schedule=piecewise schedule.factors=[-1,-1,-1]": ["schedule.factors=[-1,-1,-1]", "at least 0"],
-    "encoder=conv decoder=conv decoder.base=[7,7]": ["decoder.base=[7,7]", "three whole numbers"],
-    "encoder=conv encoder.filters=[0,0]": ["encoder.filters=[0,0]", "at least 1"],
+    "schedule=piecewise schedule.factors=[-1,-1,-1]": ["schedule.factors=[-1, -1, -1]", "at least 0"],
+    "encoder=conv decoder=conv decoder.base=[7,7]": ["decoder.base=[7, 7]", "three whole numbers"],
+    "encoder=conv encoder.filters=[0,0]": ["encoder.filters=[0, 0]", "at least 1"],
     "encoder._target_=vae_lab.encoder.mlp.Nope": ["Nope in vae_lab.encoder.mlp", "no such class"],
     "encoder.name=foo": ["encoder.name=foo", "encoder="],
-    "evaluation.splits=[test,test]": ["evaluation.splits=[test,test]", "each once"],
+    "evaluation.splits=[test,test]": ["evaluation.splits=", "each once"],
     "data.facts={}": ["data.facts", "leave it out"],
     # what a sweep tells its jobs, and studies
     "sweep.parent=abc": ["sweep.parent", "leave it out"],
@@ -73,6 +79,9 @@ WORDS = {
     "tracking.uri=postgres://x": ["tracking.uri=postgres://x", "sqlite:///"],
     "tracking.artifacts=s3://bucket": ["tracking.artifacts=s3://bucket", "a folder"],
     "tracking.artifacts=null": ["tracking.artifacts=null", "a folder"],
+    # more than there is memory for
+    "latent_size=1000000000": ["latent_size=1000000000", "weights", "bytes of memory, and there are"],
+    "estimator=importance_weighted estimator.samples=100000000": ["estimator.samples=100000000", "bytes of memory"],
     # true and false
     **{
         f"{key}={value}": [f"{key}={value}", "true"]
@@ -152,7 +161,7 @@ hydra: {mode: MULTIRUN}
 FILES = {
     "a tab": ("study:\n\tarms: 1\n", ["mine.yaml, line 3", "not YAML"]),
     "a list without its end": ("latent_size: [1\n", ["mine.yaml, line"]),
-    "an arm twice": (STUDY.replace("ARMS", "a: {}, a: {}"), ["mine.yaml, line 4", "duplicate key a"]),
+    "an arm twice": (STUDY.replace("ARMS", "a: {}, a: {}"), ["mine.yaml, line 3", "duplicate key a"]),
     "letters of Latin-1": ("# größe\nseed: 1\n".encode("latin-1"), ["UTF-8"]),
     "true": (STUDY.replace("ARMS", "true: {latent_size: 2}"), ["study.arms has the name true", "in quotes"]),
     "1e3": (STUDY.replace("ARMS", "1.0e+3: {latent_size: 2}"), ["study.arms has the name 1000.0", "in quotes"]),
@@ -220,3 +229,62 @@ def test_hydra_tells_all_where_it_is_asked_to(full, code, traceback, tmp_path):
     )
     assert done.returncode == code, done.stderr
     assert ("Traceback" in done.stderr) == traceback
+
+
+def test_a_run_is_known_by_a_unique_beginning_of_its_id(tmp_path):
+    store = open_store(f"sqlite:///{tmp_path}/mlflow.db", "vae_lab", str(tmp_path / "artifacts"))
+    ids = {}
+    for kind in ("run", "sweep"):
+        ids[kind] = store.client.create_run(store.experiment_id, tags={"vae_lab.kind": kind}).info.run_id
+    assert whole_id(store, ids["run"]) == whole_id(store, ids["run"][:12]) == ids["run"]
+    for beginning, message in (("nope", "is not in"), ("", "begins the ids of 2"), (ids["sweep"], "it is a sweep")):
+        with pytest.raises(UsageError, match=message):
+            whole_id(store, beginning)
+    code = (
+        "import runpy, sys\n"
+        "try:\n"
+        "    runpy.run_path('scripts/evaluate.py', run_name='__main__')\n"
+        "finally:\n"
+        "    assert 'tensorflow' not in sys.modules\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, "run=nope", f"tracking.uri={store.uri}"],
+        cwd=CHECKOUT,
+        env={"PATH": os.environ["PATH"], "VAE_LAB_HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert (done.returncode, "run=nope is not in" in done.stderr) == (2, True), done.stderr
+
+
+def test_each_arm_has_a_folder_of_its_own():
+    arms = ["a/b", "a_b", "A_B", "..", "größe", "mvn", "x" * 300, "x" * 301]
+    folders = folders_of(arms)
+    assert folders["mvn"] == "mvn"
+    assert len({name.casefold() for name in folders.values()}) == len(arms)
+    assert all(name not in (".", "..") and "/" not in name and len(name.encode()) < 255 for name in folders.values())
+
+
+def test_a_report_says_at_once_where_it_cannot_go(tmp_path):
+    (tmp_path / "file").write_text("")
+    for place in (tmp_path / "file" / "below", tmp_path / "file"):
+        with pytest.raises(UsageError, match="export="):
+            require_target(place)
+        with pytest.raises(UsageError, match=r"is a file; name another place"):
+            require_folder(place, f"out={place}")
+    require_target(tmp_path / "new" / "study.zip")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file"]
+
+
+@pytest.mark.parametrize("setting", [{"PYTHONIOENCODING": "ascii"}, {"LC_ALL": "C", "PYTHONUTF8": "0"}])
+def test_any_encoding_prints(setting, tmp_path):
+    done = subprocess.run(
+        [sys.executable, "scripts/train.py", "seed=0", "sweep.plan=true"],
+        cwd=CHECKOUT,
+        env={"PATH": os.environ["PATH"], "VAE_LAB_HOME": str(tmp_path / "50%20 größe"), **setting},
+        capture_output=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    assert b"0 done, 1 to do" in done.stdout

@@ -45,6 +45,10 @@ def broken(error: Exception, path: Path | None = None) -> str:
                     line.decode("utf-8")
                 except UnicodeDecodeError:
                     return f"{file}, line {number}: these letters are not in UTF-8; save the file in it"
+        seen = error.object[: error.end].decode("latin-1").splitlines()
+        return (
+            f"line {len(seen)} of the experiment's file ends {seen[-1]!r}, which is not in UTF-8; save the file in it"
+        )
     return f"{path or 'a file of options'}: {told(error)}"
 
 

@@ -81,10 +81,10 @@ def refusal(error: BaseException, overrides: Iterable[str]) -> str:
       error: of either of them.
       overrides: what was composed.
     """
-    text = str(error)
+    text = str(error) or str(error.__cause__)
     if isinstance(error, (YAMLError, UnicodeDecodeError)):
         return broken(error)
-    if "Incompatible key type" in text:
+    if "Incompatible key type" in text or "KEY_TYPE" in text:
         return "a name in the experiment's file is none to YAML (null, say); write it in quotes, as it is to be read"
     if isinstance(error, OverrideParseException):
         return _grammar(error.override, text)

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
+from vae_lab.console.terminal import print_whatever
 from vae_lab.errors import UsageError
 
 
@@ -34,6 +35,7 @@ def command(
     """
 
     def main(arguments: list[str]) -> int:
+        print_whatever()
         marked = {word for word in arguments if word.startswith("-")}
         pairs = [word.partition("=") for word in arguments if word not in marked and "=" in word]
         given = {key: value for key, _, value in pairs}

@@ -1,5 +1,6 @@
 """Tables in the terminal."""
 
+import io
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -8,8 +9,16 @@ from rich.console import Console
 from rich.table import Table
 
 
+def print_whatever() -> None:
+    """Lets stdout and stderr print any text: what their encoding has not is replaced, and ends no sweep."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="replace")
+
+
 def console() -> Console:
     """The terminal; a file gets lines of 140 columns."""
+    print_whatever()
     return Console(width=None if sys.stdout.isatty() else 140)
 
 

@@ -1,10 +1,14 @@
 """A study as files that a reviewer can read without the database."""
 
+import itertools
+import os
+import re
 import shutil
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
-from vae_lab.errors import UsageError
+from vae_lab.errors import UsageError, told
 from vae_lab.report.curves import BY_EPOCH, SPLITS_BY_EPOCH
 from vae_lab.report.files import files, write_files
 from vae_lab.report.report import Report
@@ -25,6 +29,7 @@ differences.csv  each arm minus the reference arm, paired over seeds and over te
 verdicts.*       what was expected and what was found (Markdown, CSV with p-values)
 runs.csv         a line for each run: state, seed, commit, final metrics; those that do not count say why
 curves.csv       metrics by epoch of the runs that count: run, metric, epoch, value
+arms.csv         in which folder of the next two each arm is
 configs/         the whole configuration of each run that counts, arm by arm: SEED.yaml
 per_image/       its values of each test image, float64 in nats: elbo, rate, distortion, log_likelihood: SEED.npz
 
@@ -36,10 +41,9 @@ def export(report: Report, target: Path) -> Path:
     """Writes a study as a folder, or as one zip where the target's name ends so.
 
     Raises:
-      UsageError: when the target exists and is no empty folder.
+      UsageError: where `require_target` does.
     """
-    if target.is_file() or (target.is_dir() and any(target.iterdir())):
-        raise UsageError(f"export={target} exists; name a new folder or zip")
+    require_target(target)
     if target.suffix != ".zip":
         write_study(report, target)
         return target
@@ -47,6 +51,43 @@ def export(report: Report, target: Path) -> Path:
         write_study(report, Path(folder) / target.stem)
         target.parent.mkdir(parents=True, exist_ok=True)
         return Path(shutil.make_archive(str(target.with_suffix("")), "zip", folder))
+
+
+def require_target(target: Path) -> None:
+    """Raises UsageError when an export's target exists and is no empty folder, or cannot be made."""
+    try:
+        if target.is_file() or (target.is_dir() and any(target.iterdir())):
+            raise UsageError(f"export={target} exists; name a new folder or zip")
+    except OSError as error:
+        raise UsageError(f"export={target} cannot be read ({told(error)}); name another place") from None
+    require_folder(target.parent if target.suffix == ".zip" else target, f"export={target}")
+
+
+def require_folder(folder: Path, given: str) -> None:
+    """Raises UsageError where a folder is none that can be written to, nor one that can be made."""
+    try:
+        there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    except OSError as error:
+        raise UsageError(f"{given} cannot be made ({told(error)}); name another place") from None
+    if not there.is_dir():
+        raise UsageError(f"{given} cannot be made: {there} is a file; name another place")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise UsageError(f"{given} cannot be made: {there} cannot be written to; name another place")
+
+
+def folders_of(arms: Iterable[str]) -> dict[str, str]:
+    """By arm, a folder's name that every system takes and that no two arms share, upper case or lower.
+
+    >>> folders_of(["a/b", "a_b", "mvn"])
+    {'a/b': 'a_b', 'a_b': 'a_b-2', 'mvn': 'mvn'}
+    """
+    found: dict[str, str] = {}
+    for arm in arms:
+        plain = re.sub(r"[^\w=,+-]+", "_", arm)[:100].strip("_") or "arm"
+        taken = {name.casefold() for name in found.values()}
+        names = (plain if number == 1 else f"{plain}-{number}" for number in itertools.count(1))
+        found[arm] = next(name for name in names if name.casefold() not in taken)
+    return found
 
 
 def write_study(report: Report, folder: Path) -> None:
@@ -58,12 +99,15 @@ def write_study(report: Report, folder: Path) -> None:
     )
     (folder / "README.txt").write_text(text, encoding="utf-8")
     (folder / "curves.csv").write_text(curves_csv(report), encoding="utf-8")
+    folders = folders_of(report.runs.counted)
+    index = csv_table(["arm", "folder"], [[arm, name] for arm, name in folders.items()])
+    (folder / "arms.csv").write_text(index, encoding="utf-8")
     for arm, runs in report.runs.counted.items():
         for seed, run in runs.items():
             for name, room in ((CONFIG, "configs"), ("evaluation/test.npz", "per_image")):
                 with tempfile.TemporaryDirectory() as fetched:
                     if path := artifact(report.store, run, name, Path(fetched)):
-                        place = folder / room / arm.replace("/", "_")
+                        place = folder / room / folders[arm]
                         place.mkdir(parents=True, exist_ok=True)
                         shutil.copyfile(path, place / f"{seed}{path.suffix}")
 

@@ -13,6 +13,7 @@ from vae_lab.tracking.tracked_run import PARENT_TAG
 
 RUNS_A_PAGE = 1000
 STOPPED_IN_WARMUP = "vae_lab.stopped_in_warmup"  # the epoch, where early stopping did not wait for its end
+LENGTH_OF_AN_ID = 32  # of MLflow's
 # Under these tags a finished run stands for the identities that it was adopted for, beside its own.
 ADOPTED_CODE = "vae_lab.adopted.code"
 ADOPTED = {"vae_lab.training": "vae_lab.adopted.training", "vae_lab.evaluation": "vae_lab.adopted.evaluation"}
@@ -187,6 +188,27 @@ def read_run(store: Store, run_id: str) -> RunRecord:
         return _record(store.client.get_run(run_id))
     except MlflowException as error:
         raise UsageError(f"run={run_id} is not in {store.uri}; name another run or another tracking.uri") from error
+
+
+def whole_id(store: Store, beginning: str) -> str:
+    """The id of the run whose id begins so, where that is a run and no sweep.
+
+    Raises:
+      UsageError: when the store has none, or several.
+    """
+    if len(beginning) == LENGTH_OF_AN_ID:
+        found = [read_run(store, beginning)]
+    else:
+        there = [run for kind in ("run", "sweep") for run in runs_with_tag(store, "vae_lab.kind", kind)]
+        found = [run for run in there if run.run_id.startswith(beginning)]
+    if not found:
+        raise UsageError(f"run={beginning} is not in {store.uri}; name another run or another tracking.uri")
+    if len(found) > 1:
+        first = ", ".join(run.run_id for run in found[:3])
+        raise UsageError(f"run={beginning} begins the ids of {len(found)} runs ({first}); write more of one")
+    if found[0].tags.get("vae_lab.kind") == "sweep":
+        raise UsageError(f"run={beginning}: it is a sweep, whose jobs are runs; name a FINISHED run")
+    return found[0].run_id
 
 
 def fetch_artifact(store: Store, run_id: str, artifact: str, folder: str) -> Path:

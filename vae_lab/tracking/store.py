@@ -1,6 +1,7 @@
 """The MLflow store: a database made once, and its client."""
 
 import os
+import shlex
 import sqlite3
 import urllib.request
 from contextlib import closing
@@ -39,8 +40,8 @@ class Store:
     def ui_command(self) -> str:
         """The command that shows this store in a browser."""
         if self.uri.startswith(SQLITE):
-            return f"mlflow ui --workers 1 --backend-store-uri {self.uri}"
-        return f"open {self.uri}"
+            return f"mlflow ui --workers 1 --backend-store-uri {shlex.quote(self.uri)}"
+        return f"open {shlex.quote(self.uri)}"
 
 
 def require_database(store: Store) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from vae_lab.config.checks.facts import AXES, Config
-from vae_lab.config.checks.kinds import check_kinds, check_there
+from vae_lab.config.checks.kinds import check_kinds, check_nulls, check_there
 from vae_lab.config.checks.notes import note_on_pixels as note_on_pixels
 from vae_lab.config.checks.optimizers import check_layers, check_optimizer
 from vae_lab.config.checks.pairs import (
@@ -22,7 +22,14 @@ from vae_lab.config.checks.pairs import (
 )
 from vae_lab.config.checks.reading import shown
 from vae_lab.config.checks.signatures import check_targets
-from vae_lab.config.checks.sizes import check_groups, check_rows, check_sizes, check_validation, check_warmup
+from vae_lab.config.checks.sizes import (
+    check_groups,
+    check_memory,
+    check_rows,
+    check_sizes,
+    check_validation,
+    check_warmup,
+)
 from vae_lab.config.checks.values import (
     check_bounds,
     check_choices,
@@ -109,9 +116,11 @@ CHECKS: tuple[Callable[[Config], None], ...] = (
     check_choices,
     check_keras_names,
     check_words,
+    check_nulls,
     check_tracking,
     *ACROSS_AXES,
     check_rows,
+    check_memory,
     check_validation,
     check_warmup,
     check_facts,

@@ -8,7 +8,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from vae_lab.config.checks.facts import AXES, Config
-from vae_lab.config.checks.reading import shown
+from vae_lab.config.checks.reading import shown, values_of
 from vae_lab.config.options import CONF, option_names
 from vae_lab.errors import UsageError
 
@@ -43,7 +43,7 @@ def _first_without(node: Any, cfg: Config, prefix: str) -> str | None:
 
 
 def check_kinds(cfg: Config) -> None:
-    """No group is a value, no truth value is another thing, and nothing is null where null means nothing."""
+    """No group is a value and no truth value is another thing."""
     for axis in (None, *GROUPS, *AXES):
         if axis is not None and not OmegaConf.is_dict(cfg.get(axis)):
             raise UsageError(f"{axis}={shown(cfg.get(axis))} must be a group of settings; leave it out")
@@ -64,9 +64,16 @@ def _check_kind(cfg: Config, key: str, default: Any) -> None:
     value = node.get(leaf, default)
     if isinstance(default, bool) and not isinstance(value, bool) and key not in NO_BOOLEAN_ALONE:
         raise UsageError(f"{key}={shown(value)} must be true or false")
-    if value is None and default is not None and key not in MAY_BE_NULL:
-        such = "" if isinstance(default, str) and "${" in default else f", such as {shown(default)}"
-        raise UsageError(f"{key}=null must have a value{such}; null has no meaning there")
+
+
+def check_nulls(cfg: Config) -> None:
+    """Nothing is null where null means nothing."""
+    for axis in (None, *GROUPS, *AXES):
+        for key, default in _stated(axis, cfg):
+            for value in values_of(cfg, key):
+                if value is None and default is not None and key not in MAY_BE_NULL:
+                    such = "" if isinstance(default, str) and "${" in default else f", such as {shown(default)}"
+                    raise UsageError(f"{key}=null must have a value{such}; null has no meaning there")
 
 
 def _stated(axis: str | None, cfg: Config) -> tuple[tuple[str, Any], ...]:

@@ -31,7 +31,7 @@ def shown(value: Any) -> str:
     """A value as the command line writes it."""
     if value is None or isinstance(value, bool):
         return "null" if value is None else str(value).lower()
-    return f"[{','.join(map(shown, value))}]" if is_list(value) else str(value)
+    return str(list(value)) if is_list(value) else str(value)
 
 
 def values_of(cfg: Config, key: str) -> list[Any]:

@@ -28,8 +28,9 @@ def check_targets(cfg: Config) -> None:
         taken = parameters(module, leaf)
         if taken is not None and axis not in ("data", "binarization"):
             if unknown := sorted(set(map(str, cfg[axis])) - {*NO_SETTINGS, *taken}):
-                known = ", ".join(sorted(set(taken) & set(map(str, cfg[axis])) or taken))
-                raise UsageError(f"{axis}.{unknown[0]}: {leaf} takes no such setting; it takes {known}")
+                key, known = f"{axis}.{unknown[0]}", sorted(set(taken) & set(map(str, cfg[axis])))
+                takes = f"it takes {', '.join(known)}" if known else "leave it out"
+                raise UsageError(f"there is no setting {key}: {leaf} takes no such setting; {takes}")
 
 
 @lru_cache(maxsize=256)
