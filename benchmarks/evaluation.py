@@ -45,7 +45,7 @@ def build(model: Model, samples: int):
     # Evaluation needs no training rows; drawing all of them would leave freed memory behind, and hide what comes.
     pixels = run_images(replace(dataset, train=dataset.train[:1000], val=dataset.val[:0]), binarization)
     log_likelihood = new_program(settings, pixels).log_likelihood
-    images, levels = pixels.fixed["test"]
+    images = pixels.fixed["test"]
     product = matmul.build()
 
     def limit(seconds):
@@ -53,17 +53,17 @@ def build(model: Model, samples: int):
 
     def evaluate(seconds):
         with Memory() as memory:
-            log_likelihood(images[:100], levels, samples, 0)  # compiles
+            log_likelihood(images[:100], samples, 0)  # compiles
             began = time.perf_counter()
-            log_likelihood(images[:100], levels, samples, 0)
+            log_likelihood(images[:100], samples, 0)
             # In pairs, as the blocks of a whole test set are evaluated: the odd one out would have the machine alone.
             pairs = max(1, int(seconds / (time.perf_counter() - began)) // 2)
             chosen = images[: 200 * pairs]
-            log_likelihood(chosen, levels, samples, 0)
+            log_likelihood(chosen, samples, 0)
         limits, taken = [limit(seconds)], []
         for _ in range(ROUNDS):
             began = time.perf_counter()
-            values = log_likelihood(chosen, levels, samples, 0)
+            values = log_likelihood(chosen, samples, 0)
             taken.append(time.perf_counter() - began)
             limits.append(limit(seconds))
         if not np.isfinite(values).all():

@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from vae_lab.config import compose, parts
+from vae_lab.config import compose
+from vae_lab.data.dataset import load
 from vae_lab.layers.conv_sizes import layer_sizes
 
 
@@ -147,5 +148,5 @@ def initial_weights(spec: Spec) -> list[tuple[np.ndarray, np.ndarray]]:
 
 def training_pixels(spec: Spec) -> np.ndarray:
     """The model's training images, uint8 [N,H,W,C], N cut to whole batches so that everyone sees the same rows."""
-    pixels = parts.make(compose.compose(*spec.model.overrides).data).train.pixels[: spec.model.images]
+    pixels = load(compose.plain(compose.compose(*spec.model.overrides).data)).train.pixels[: spec.model.images]
     return pixels[: len(pixels) // spec.batch_size * spec.batch_size]
