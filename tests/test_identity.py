@@ -23,6 +23,7 @@ from vae_lab.study.identity import (
     PLACES,
     Identity,
     changed_files,
+    classes_of,
     differences,
     identity_of,
     normalised,
@@ -259,6 +260,80 @@ def test_a_package_counts_by_what_it_does_and_not_by_what_it_hands_on(project):
     assert set(digests()) == {*before, "lab/__init__.py"}
 
 
+def test_other_code_s_libraries_count_by_their_version(project):
+    import numpy as np
+
+    write, digests = project
+    write("prior.py", "import numpy\nimport csv\nimport tqdm\n")
+    assert digests() == Sources().closure(["lab.prior"])
+    assert set(Sources().closure([], ["lab.prior.Prior"])) == {"lab/prior.py", "numpy", "tqdm"}
+    assert set(Sources().closure([], ["lab.prior.Prior"], without=("tqdm",))) == {"lab/prior.py", "numpy"}
+    assert Sources().closure([], ["lab.prior.Prior"])["numpy"] == np.__version__
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "from lab import shared\n",
+        "import lab.shared\n",
+        "def f():\n    from lab.shared import scale\n    return scale\n",
+        "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    X = 1\nelse:\n    from lab import shared as X\n",
+    ],
+)
+def test_imports_count_for_what_they_do_wherever_they_stand(project, text):
+    write, digests = project
+    write("prior.py", text)
+    assert "lab/shared.py" in digests()
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (
+            "if X:\n    from a import f\nelse:\n    from b import f\n",
+            "if X:\n    from b import f\nelse:\n    from a import f\n",
+        ),
+        ("from a import *\nfrom b import *\n", "from b import *\nfrom a import *\n"),
+        (
+            "class P(Protocol):\n    def f(self):\n        return 1\n",
+            "class P(Protocol):\n    def f(self):\n        return 2\n",
+        ),
+        ("class P:\n    x: int = 1\n", "class P:\n    x: ClassVar[int] = 1\n"),
+    ],
+)
+def test_where_an_import_stands_and_what_a_type_does_counts(project, one, other):
+    write, digests = project
+    use = "\nF = f, X\n"
+    write("prior.py", one + use)
+    before = digests()
+    write("prior.py", other + use)
+    assert digests() != before
+
+
+def test_a_target_is_a_class_s_method_a_function_by_its_path_or_within_a_list():
+    settings = {
+        "schedule": {"_target_": "lab.prior.Prior.half"},
+        "encoder": {"activation": {"_target_": "hydra.utils.get_method", "path": "lab.shared.scale"}},
+        "layers": [{"_target_": "lab.other.X"}],
+    }
+    assert set(classes_of(settings)) == {"lab.prior.Prior.half", "lab.shared.scale", "lab.other.X"}
+
+
+def test_targets_are_found_within_classes_and_packages_without_init(project, tmp_path):
+    _, _ = project
+    assert set(Sources().closure([], ["lab.prior.Prior.half"])) == {"lab/prior.py", "lab/shared.py"}
+    (tmp_path / "space" / "inner").mkdir(parents=True)
+    (tmp_path / "space" / "inner" / "part.py").write_text("X = 1\n")
+    assert set(Sources().closure([], ["space.inner.part.X"])) == {"space/inner/part.py"}
+
+
+def test_what_is_no_python_is_named(project):
+    write, digests = project
+    write("prior.py", "def f(:\n")
+    with pytest.raises(UsageError, match=r"prior\.py: invalid syntax"):
+        digests()
+
+
 def test_digests_are_the_same_in_another_python(tmp_path):
     """The text that is digested holds no memory address, no order of sets, and no seed of hashes."""
     code = (
@@ -285,7 +360,8 @@ def test_the_code_of_a_run_is_that_of_its_own_parts_and_of_the_core():
     assert "vae_lab/prior/mvn.py" in mvn.training_code
     assert "vae_lab/prior/vamp.py" not in mvn.training_code
     assert {"vae_lab/prior/vamp.py", "vae_lab/layers/gaussian_mixture.py"} <= set(vamp.training_code)
-    for core in ("training", "model", "binarization", "config/parts", "run/fit", "randomness", "data/digits"):
+    files = ("training", "model", "binarization", "config/parts", "run/fit", "run/program", "randomness", "data/digits")
+    for core in files:
         assert f"vae_lab/{core}.py" in mvn.training_code
     for core in ("elbo", "importance", "aggregate", "metrics", "final"):
         assert f"vae_lab/evaluation/{core}.py" in mvn.evaluation_code

@@ -59,4 +59,6 @@ def is_value(override: Override) -> bool:
 
 def without_hydra(cfg: Any) -> Any:
     """A composed configuration without Hydra's own node."""
-    return OmegaConf.masked_copy(cfg, [key for key in cfg if key != "hydra"])
+    copy = OmegaConf.masked_copy(cfg, [key for key in cfg if key != "hydra"])
+    OmegaConf.set_struct(copy, True)  # which the copy has lost: a key that there is not would be made
+    return copy

@@ -13,7 +13,7 @@ from vae_lab.run.order import Order
 from vae_lab.run.program import images_of, program_for
 from vae_lab.run.run import Run
 from vae_lab.tracking.artifacts import CONFIG, IDENTITY, WEIGHTS, log_frames_of
-from vae_lab.tracking.records import RunRecord, fetch_artifact, rows_of_run
+from vae_lab.tracking.records import ADOPTED_CODE, RunRecord, fetch_artifact, rows_of_run
 from vae_lab.tracking.tracked_run import TrackedRun
 
 log = logging.getLogger("vae_lab")
@@ -70,7 +70,10 @@ def evaluate(order: Order, trained: RunRecord, run_id: str | None = None) -> dic
     """
     require_gpu()
     epoch = trained.tags["vae_lab.epoch"]
-    with order.open(run_id, **{"vae_lab.trained_by": trained.trained_by, "vae_lab.epoch": epoch}) as record:
+    tags = {"vae_lab.trained_by": trained.trained_by, "vae_lab.epoch": epoch}
+    if code := trained.other_code(order.identity.training):
+        tags |= {ADOPTED_CODE: code}
+    with order.open(run_id, **tags) as record:
         try:
             run = started(order, record, order.checkpoints_of(record.run_id))
             with tempfile.TemporaryDirectory() as folder:

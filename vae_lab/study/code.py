@@ -6,16 +6,19 @@ followed as far as files are not installed by a package manager. Nothing is impo
 
 import ast
 import hashlib
-import sys
 import sysconfig
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from importlib.machinery import ModuleSpec
 from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from pathlib import Path
 from typing import NamedTuple
 
+from vae_lab.config.locate import spec_of
+from vae_lab.errors import UsageError
+
 INSTALLED = ("site-packages", "dist-packages")
 STANDARD = Path(sysconfig.get_paths()["stdlib"]).resolve()
+NO_FIELDS = ("ClassVar", "InitVar")  # as which an annotation in a data class is more than a type
 ITSELF = __name__.partition(".")[0]
 
 Import = tuple[str, str | None]  # a module, and the name that is taken from it, if one is
@@ -44,31 +47,34 @@ class Sources:
 
         Args:
           modules: such as "vae_lab.training".
-          classes: such as "vae_lab.prior.mixture.Mixture", each wherever it is made, though a package hands it on. An
-            installed one counts by the version of its distribution.
+          classes: such as "vae_lab.prior.mixture.Mixture", each wherever it is made, though a package hands it on.
           without: modules and packages that are neither counted nor followed.
+
+        What is installed counts by the version of its distribution where a class, or code of another project, uses it.
+
+        Raises:
+          UsageError: where a file is no Python.
         """
         found: dict[str, str] = {}
         seen: set[str] = set()
-        asked = [self._of_class(name) for name in classes]
-        own = {module.partition(".")[0] for module, _ in asked}
-        waiting = [*modules, *(module for one in asked for module in self._executed(*one))]
+        waiting = [(module, True) for module in modules]  # and whether it is this product's code that uses it
+        waiting += [(module, False) for name in classes for module in self._executed(*self._of_class(name))]
         while waiting:
-            name = waiting.pop()
-            if name in seen or is_within(name, without):
-                continue
-            seen.add(name)
-            place = self.file(name)
-            if place is None:
+            name, by_product = waiting.pop()
+            place = None if is_within(name, without) else self.file(name)
+            if place is None or (is_outside(place) and not is_installed(place)):
                 continue
             if is_installed(place):
-                if (package := name.partition(".")[0]) in own:
-                    found[package] = installed_version(package)
+                if not by_product:
+                    found[name.partition(".")[0]] = installed_version(name.partition(".")[0])
                 continue
-            source = self.read(name, place)
+            if name in seen:
+                continue
+            seen.add(name)
+            source, of_product = self.read(name, place), name.partition(".")[0] == ITSELF
             if source.does:
                 found[shown_path(name, place)] = source.digest
-            waiting += [module for one in source.imports for module in self._executed(*one)]
+            waiting += [(module, of_product) for one in source.imports for module in self._executed(*one)]
         return dict(sorted(found.items()))
 
     def file(self, name: str) -> Path | None:
@@ -80,14 +86,13 @@ class Sources:
     def read(self, name: str, place: Path) -> Source:
         """What a module is."""
         if name not in self._read:
-            whole = ast.parse(place.read_bytes())
+            whole = parsed(place)
             package = name if place.name == "__init__.py" else name.rpartition(".")[0]
             handed_on = {called or of or "": (module, of) for module, of, called in imports_of(whole, package)}
-            tree = without_types(whole)
-            imports = sorted(imports_of(tree, package), key=str)
-            written = f"{imports}{''.join(canonical(tree))}"
-            used = frozenset((module, of) for module, of, _ in imports)
-            digest = hashlib.sha256(written.encode()).hexdigest()[:16]
+            modules = {of for module, of, _ in imports_of(whole, package) if of and self._spec(f"{module}.{of}")}
+            tree = without_types(whole, modules)
+            used = frozenset((module, of) for module, of, _ in imports_of(tree, package))
+            digest = hashlib.sha256("".join(canonical_module(tree, package)).encode()).hexdigest()[:16]
             self._read[name] = Source(digest, bool(tree.body), used, handed_on)
         return self._read[name]
 
@@ -107,7 +112,7 @@ class Sources:
         yield from (package for end in range(1, len(parts)) if (package := ".".join(parts[:end])) != ITSELF)
         yield module
         place = self.file(module)
-        if place is None or is_installed(place) or (module, name) in asked:
+        if place is None or is_outside(place) or (module, name) in asked:
             return
         handed_on = self.read(module, place).handed_on
         whole = name == "*" or (name is None and place.name == "__init__.py")
@@ -117,19 +122,7 @@ class Sources:
 
     def _spec(self, name: str) -> ModuleSpec | None:
         """Where Python would find a module; unlike importlib's own search, this imports none of its packages."""
-        if name not in self._specs:
-            self._specs[name] = self._look_for(name)
-        return self._specs[name]
-
-    def _look_for(self, name: str) -> ModuleSpec | None:
-        path = None
-        if parent := name.rpartition(".")[0]:
-            package = self._spec(parent)
-            if package is None or package.submodule_search_locations is None:
-                return None
-            path = list(package.submodule_search_locations)
-        found = (finder.find_spec(name, path) for finder in sys.meta_path if hasattr(finder, "find_spec"))
-        return next((spec for spec in found if spec is not None), None)
+        return spec_of(name, self._specs)
 
 
 def is_within(name: str, rooms: tuple[str, ...]) -> bool:
@@ -138,8 +131,21 @@ def is_within(name: str, rooms: tuple[str, ...]) -> bool:
 
 
 def is_installed(place: Path) -> bool:
-    """Whether a package manager, or Python itself, put a file where it is."""
-    return any(part in INSTALLED for part in place.parts) or place.resolve().is_relative_to(STANDARD)
+    """Whether a package manager put a file where it is."""
+    return any(part in INSTALLED for part in place.parts)
+
+
+def is_outside(place: Path) -> bool:
+    """Whether a file is installed, or Python's own."""
+    return is_installed(place) or place.resolve().is_relative_to(STANDARD)
+
+
+def parsed(place: Path) -> ast.Module:
+    """A file's syntax."""
+    try:
+        return ast.parse(place.read_bytes())
+    except (SyntaxError, ValueError) as error:
+        raise UsageError(f"{place}: {error}; a run cannot be made of what is no Python") from None
 
 
 def installed_version(package: str) -> str:
@@ -156,11 +162,16 @@ def shown_path(name: str, place: Path) -> str:
     return f"{path}/__init__.py" if place.name == "__init__.py" else f"{path}.py"
 
 
-def without_types(tree: ast.Module) -> ast.Module:
-    """A module without docstrings, annotations and protocols, and without imports that nothing else uses."""
+def without_types(tree: ast.Module, modules: Collection[str] = ()) -> ast.Module:
+    """A module without docstrings, annotations and protocols, and without what it imports for those alone.
+
+    Args:
+      tree: the module.
+      modules: names of imports that are modules, and stay: they may be there for what they do.
+    """
     stripped = _Stripped().visit(tree)
     used = {node.id for node in ast.walk(stripped) if isinstance(node, ast.Name)}
-    return _Used(used).visit(stripped)
+    return _Used(used.union(modules)).visit(stripped)
 
 
 class _Stripped(ast.NodeTransformer):
@@ -176,7 +187,7 @@ class _Stripped(ast.NodeTransformer):
     visit_Module = _body
 
     def visit_ClassDef(self, node):
-        if any(ast.unparse(base).rpartition(".")[2] == "Protocol" for base in node.bases):
+        if any(ast.unparse(base).rpartition(".")[2] == "Protocol" for base in node.bases) and not computes(node):
             return None
         before, self.in_class = self.in_class, True
         node = self._body(node)
@@ -198,14 +209,17 @@ class _Stripped(ast.NodeTransformer):
 
     def visit_AnnAssign(self, node):
         if self.in_class:  # of a dataclass or a named tuple this is a field, whatever its type
-            node.annotation = ast.Constant(None)
+            kind = next((kind for kind in NO_FIELDS if kind in ast.unparse(node.annotation)), None)
+            node.annotation = ast.Constant(kind)
             return self.generic_visit(node)
         if node.value is None:
             return None
         return self.generic_visit(ast.Assign([node.target], node.value))
 
     def visit_If(self, node):
-        return None if ast.unparse(node.test).rpartition(".")[2] == "TYPE_CHECKING" else self.generic_visit(node)
+        if ast.unparse(node.test).rpartition(".")[2] != "TYPE_CHECKING":
+            return self.generic_visit(node)
+        return self.generic_visit(ast.If(ast.Constant(True), node.orelse, [])) if node.orelse else None
 
 
 class _Used(ast.NodeTransformer):
@@ -215,8 +229,18 @@ class _Used(ast.NodeTransformer):
         self.used = used
 
     def visit_ImportFrom(self, node):
-        node.names = [name for name in node.names if name.name == "*" or (name.asname or name.name) in self.used]
-        return node if node.names else None
+        names = [alias for alias in node.names if alias.name in (*self.used, "*") or alias.asname in self.used]
+        return ast.ImportFrom(node.module, names, node.level) if names else None
+
+
+def computes(node: ast.ClassDef) -> bool:
+    """Whether a class does more than to say what there is: a statement that is no docstring, `...` or `pass`."""
+    functions = [one for one in ast.walk(node) if isinstance(one, (ast.FunctionDef, ast.AsyncFunctionDef))]
+    within = [statement for function in functions for statement in function.body]
+    return any(
+        not isinstance(one, ast.Pass) and not (isinstance(one, ast.Expr) and isinstance(one.value, ast.Constant))
+        for one in within
+    )
 
 
 def imports_of(tree: ast.AST, package: str) -> Iterator[tuple[str, str | None, str | None]]:
@@ -231,10 +255,20 @@ def imports_of(tree: ast.AST, package: str) -> Iterator[tuple[str, str | None, s
             yield from ((module, alias.name, alias.asname) for alias in node.names)
 
 
+def canonical_module(tree: ast.Module, package: str) -> Iterator[str]:
+    """A module's syntax; how it orders the imports that it begins with is a matter of format."""
+    ordered = [node for node in tree.body if isinstance(node, (ast.Import, ast.ImportFrom)) and not takes_all(node)]
+    yield str(sorted({one for node in ordered for one in imports_of(node, package)}, key=str))
+    yield from canonical(ast.Module([node for node in tree.body if node not in ordered], []))
+
+
+def takes_all(node: ast.Import | ast.ImportFrom) -> bool:
+    """Whether an import takes every name: of two such, the later one decides."""
+    return any(alias.name == "*" for alias in node.names)
+
+
 def canonical(node: ast.AST) -> Iterator[str]:
-    """A syntax tree without its imports, whose order is a matter of format; the same in every version of Python."""
-    if isinstance(node, (ast.Import, ast.ImportFrom)):
-        return
+    """A syntax tree as one text, the same in every version of Python."""
     yield f"({type(node).__name__}"
     for name, value in ast.iter_fields(node):
         if name in ("ctx", "kind", "type_comment", "type_ignores", "type_params") or value is None or value == []:

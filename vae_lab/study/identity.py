@@ -25,7 +25,13 @@ PLACES = (
 )
 
 # Where the code of a number begins, beside the classes that the options name.
-TRAINING_CODE = ("vae_lab.config.parts", "vae_lab.data.images", "vae_lab.run.fit", "vae_lab.training")
+TRAINING_CODE = (
+    "vae_lab.config.parts",
+    "vae_lab.data.images",
+    "vae_lab.run.fit",
+    "vae_lab.run.program",
+    "vae_lab.training",
+)
 VALIDATION_CODE = ("vae_lab.evaluation.elbo", "vae_lab.evaluation.metrics")
 EVALUATION_CODE = ("vae_lab.evaluation.final", "vae_lab.evaluation.elbo", "vae_lab.evaluation.importance")
 # What they import that makes none: places, words and pictures; and libraries, which belong to the environment.
@@ -78,6 +84,18 @@ def dotted(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any
             yield from dotted(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value
+
+
+def classes_of(settings: Any) -> Iterator[str]:
+    """The classes and functions that settings name, at any depth: by _target_, or by path for Hydra to get."""
+    if isinstance(settings, Mapping):
+        target = str(settings.get("_target_", ""))
+        yield from [str(settings["path"])] if target.startswith("hydra.utils.get_") else [target] if target else []
+        for value in settings.values():
+            yield from classes_of(value)
+    elif isinstance(settings, (list, tuple)):
+        for value in settings:
+            yield from classes_of(value)
 
 
 def digest_of(content: Any) -> str:
@@ -167,14 +185,13 @@ def identity_of(settings: Settings, sources: Sources | None = None) -> Identity:
     if selects:
         trained["validation"] = {key: getattr(settings.evaluation, key) for key in DRAWS}
     evaluated = {"evaluation": without_places("evaluation", asdict(settings.evaluation))}
-    classes = {str(value) for key, value in dotted(trained) if key.endswith("_target_")}
     core = (*TRAINING_CODE, *(VALIDATION_CODE if selects else ()))
     rooms = NO_NUMBERS if selects else (*NO_NUMBERS, "vae_lab.evaluation")
     return Identity(
         trained=dict(dotted(normalised(trained))),
         evaluated=dict(dotted(normalised(evaluated))) | {switch: getattr(settings, switch) for switch in SWITCHES},
         data=data_identity(settings.options["data"]),
-        training_code=sources.closure(core, classes, without=rooms),
+        training_code=sources.closure(core, sorted(classes_of(trained)), without=rooms),
         evaluation_code=sources.closure(EVALUATION_CODE, without=NO_NUMBERS),
     )
 

@@ -34,6 +34,15 @@ class RunRecord:
     ended: int | None
     artifacts: str  # URI of the run's artifact folder
 
+    def other_code(self, training: str) -> str:
+        """In which files the code that made the weights differs from that of a training they are taken for.
+
+        Empty where it does not: where they were made by it, and not adopted, or evaluated after they were.
+        """
+        inherited = ADOPTED["vae_lab.training"] not in self.tags
+        own = self.tags.get("vae_lab.training") == training and not inherited
+        return "" if own else self.tags.get(ADOPTED_CODE, "")
+
     @property
     def seconds(self) -> float:
         """How long the run took, or has taken so far."""

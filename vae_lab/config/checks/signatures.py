@@ -1,12 +1,11 @@
 """What a class can be given, read from its source: nothing is imported for it, TensorFlow least of all."""
 
 import ast
-import itertools
-import sys
 from functools import lru_cache
 from pathlib import Path
 
 from vae_lab.config.checks.facts import AXES, Config
+from vae_lab.config.locate import spec_of
 from vae_lab.errors import UsageError
 
 # What is given by the program, or is no argument.
@@ -35,14 +34,8 @@ def check_targets(cfg: Config) -> None:
 
 @lru_cache(maxsize=256)
 def source(module: str) -> Path | None:
-    """The file of a module, None where there is none. Its packages are not imported, as importlib would."""
-    path, spec = None, None
-    for name in itertools.accumulate(module.split("."), "{}.{}".format):
-        found = (finder.find_spec(name, path) for finder in sys.meta_path if hasattr(finder, "find_spec"))
-        spec = next((one for one in found if one is not None), None)
-        if spec is None:
-            return None
-        path = list(spec.submodule_search_locations or [])
+    """The file of a module, None where there is none."""
+    spec = spec_of(module, {})
     return Path(spec.origin) if spec is not None and spec.origin and spec.origin.endswith(".py") else None
 
 
