@@ -57,7 +57,12 @@ def list_experiments(settings: list[str]) -> int:
 
     tracking = places(settings).tracking
     store, sources = look_into(tracking.uri, tracking.experiment_name), Sources()
-    found = [read_experiment(name, own_data(settings), sources) for name in experiment_names()]
+    found, refused = [], []
+    for name in experiment_names():
+        try:
+            found.append(read_experiment(name, own_data(settings), sources))
+        except UsageError as error:  # of one file: the others are listed
+            refused.append(f"{name}: {error}")
     identities = {job.evaluation for one in found for job in one.study.jobs}
     there = newest_of(store, identities) if store is not None else {}
     done = {identity for identity, run in there.items() if run is not None and run.status == "FINISHED"}
@@ -67,7 +72,9 @@ def list_experiments(settings: list[str]) -> int:
         progress = f"{finished} of {len(one.study.jobs)}"
         lines.append([one.name, one.study.question or "", one.cost or "not stated", progress])
     show_lines("experiments", ["name", "question", "cost on two cores", "jobs finished"], lines, left=3)
-    return 0
+    for line in refused:
+        print(f"error: {line}", file=sys.stderr)
+    return 2 if refused else 0
 
 
 def reproduce(name: str, settings: list[str], write: bool) -> int:

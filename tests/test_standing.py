@@ -23,7 +23,7 @@ from vae_lab.study.jobs import checked_plan
 from vae_lab.study.plan import plan
 from vae_lab.sweep import multirun
 from vae_lab.sweep.parent import SweepRun
-from vae_lab.tracking.records import metric_history, read_run, runs_tagged
+from vae_lab.tracking.records import ADOPTED_CODE, metric_history, read_run, runs_tagged
 from vae_lab.tracking.standing import standings, standings_in
 from vae_lab.tracking.store import open_store
 from vae_lab.tracking.tracked_run import TrackedRun
@@ -162,6 +162,11 @@ def test_a_finished_run_of_other_code_is_told_adopted_and_evaluated(own_home, mo
     trained, evaluated = runs_in(store_of(cfg))
     assert evaluated.tags["vae_lab.trained_by"] == trained.run_id == old.run_id
     assert "running/elbo" not in evaluated.metrics
+    # What other code made stays told where it is evaluated, and where that is again.
+    assert evaluated.tags[ADOPTED_CODE] == trained.tags[ADOPTED_CODE] == "vae_lab/training.py"
+    monkeypatch.undo()
+    run_job(more, [], {})
+    assert ADOPTED_CODE not in runs_in(store_of(cfg))[-1].tags  # weights of the code that is asked for
 
 
 @pytest.mark.slow

@@ -11,7 +11,10 @@ import pytest
 from conftest import CHECKOUT
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import OmegaConf
 
+from vae_lab.config.compose import compose_unchecked, evaluation_of, from_yaml, to_yaml
+from vae_lab.config.settings import settings_of
 from vae_lab.errors import UsageError
 from vae_lab.report.export import folders_of, require_folder, require_target
 from vae_lab.study.plan import to_override
@@ -40,6 +43,7 @@ WORDS = {
     "seed=range(3,0)": ["seed=range(3,0)"],
     "-m seed=range(3,0)": ["seed=range(3,0) has no value"],
     "-m prior=mvn,mixtur": ["prior=mixtur", "did you mean mixture?"],
+    "-m prior=mixture estimator=monte_carlo prior.componets=3,4": ["prior.componets", "components"],
     # no value at all
     "prior=null": ["prior=null", "prior can be"],
     "-m prior=mvn,null": ["prior=mvn,null", "prior can be"],
@@ -288,3 +292,18 @@ def test_any_encoding_prints(setting, tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert b"0 done, 1 to do" in done.stdout
+
+
+@pytest.mark.parametrize("lacking", ["training.precision", "evaluation.gradient_draws"])
+def test_a_configuration_of_another_version_is_told_in_one_line(lacking):
+    cfg = compose_unchecked("seed=0")
+    group, key = lacking.split(".")
+    OmegaConf.set_struct(cfg, False)
+    del cfg[group][key]
+    with pytest.raises(UsageError, match=f"another version of vae_lab: .*{key}"):
+        settings_of(from_yaml(to_yaml(cfg)))
+
+
+def test_a_change_that_is_no_yaml_is_told_in_one_line():
+    with pytest.raises(UsageError, match=r"evaluation.splits=\[test is no YAML"):
+        evaluation_of(to_yaml(compose_unchecked("seed=0")), ["evaluation.splits=[test"])

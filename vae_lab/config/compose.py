@@ -7,8 +7,10 @@ from typing import Any, cast
 
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from vae_lab.config.checks import check
 from vae_lab.config.options import CONF, PACKAGE
@@ -38,9 +40,14 @@ def compose(*overrides: str) -> Any:
 
 
 def compose_unchecked(*overrides: str) -> Any:
-    """Composes a configuration that need not be able to run."""
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        return hydra_compose("train", list(overrides))
+    """Composes a configuration that need not be able to run; also within a program that Hydra runs."""
+    outer = GlobalHydra.instance().hydra
+    GlobalHydra.instance().clear()
+    try:
+        with initialize_config_dir(str(CONF), version_base="1.3"):
+            return hydra_compose("train", list(overrides))
+    finally:
+        GlobalHydra.instance().hydra = outer
 
 
 def default_tracking_uri() -> str:
@@ -62,16 +69,21 @@ def from_yaml(text: str, overrides: Sequence[str] = ()) -> Any:
     """The configuration that `to_yaml` wrote, with `key=value` changes of keys it has.
 
     Raises:
-      UsageError: when it has no such key.
+      UsageError: when it has no such key, or lacks one that there is now.
     """
     cfg = OmegaConf.create(text)
     OmegaConf.set_struct(cfg, True)
     for override in overrides:
         try:
             cfg.merge_with(OmegaConf.from_dotlist([override]))
+        except YAMLError as error:
+            raise UsageError(f"{override} is no YAML") from error
         except OmegaConfBaseException as error:
             raise UsageError(f"{override}: the run's configuration has no such key") from error
-    check(cfg)
+    try:
+        check(cfg)
+    except OmegaConfBaseException as error:  # a setting that a check reads is not there
+        raise UsageError(f"the configuration is of another version of vae_lab: {str(error).splitlines()[0]}") from None
     return cfg
 
 

@@ -1,11 +1,12 @@
 """A run's settings as plain values: what is left of a configuration once it is checked."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from vae_lab.config.checks.facts import AXES, Config, bits_offset, fact, has_closed_form_kl
 from vae_lab.config.compose import plain
+from vae_lab.errors import UsageError
 
 OPTIONS = (*AXES, "optimizer", "schedule")
 
@@ -86,6 +87,9 @@ def settings_of(cfg: Config) -> Settings:
     """The settings of a composed configuration."""
     described = plain(cfg)
     training, evaluation = described["training"], described["evaluation"]
+    for group, kind in (("training", TrainingSettings), ("evaluation", EvaluationSettings)):
+        if lacking := sorted({one.name for one in fields(kind)} - described[group].keys()):
+            raise UsageError(f"the configuration is of another version of vae_lab: it has no {group}.{lacking[0]}")
     stopping = described["training"]["early_stopping"]
     if stopping["start_from_epoch"] is None:
         stopping = stopping | {"start_from_epoch": first_counted(stopping["patience"], described["estimator"])}
