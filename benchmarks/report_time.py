@@ -12,7 +12,7 @@ import numpy as np
 from benchmarks.workers import Worker
 from vae_lab.report.files import files, write_files
 from vae_lab.report.report import gather
-from vae_lab.study.study import Study, make_study
+from vae_lab.study.study import PlannedJob, Study, make_study
 from vae_lab.tracking.database import read_runs
 from vae_lab.tracking.store import Store, database_path, open_store
 
@@ -55,10 +55,11 @@ def fill(store: Store, folder: Path, size: Size) -> Study:
             elbo = draw.normal(-90 + 0.1 * arm, 10, size.images)
             np.savez(place / "evaluation" / "test.npz", elbo=elbo)
             now = int(time.time() * 1000)
-            jobs.append((name, [f"arm={arm}", f"seed={seed}"]))
+            evaluation = f"{name}-s{seed}"
+            jobs.append(PlannedJob(name, seed, (f"arm={arm}", f"seed={seed}"), evaluation))
             runs.append((run_id, f"{name}-s{seed}", "FINISHED", now, now + 1000, "active", place.as_uri(), 1))
-            overrides = f'["arm={arm}", "seed={seed}"]'
-            own = {"vae_lab.experiment": NAME, "vae_lab.arm": name, "vae_lab.overrides": overrides}
+            own = {"vae_lab.experiment": NAME, "vae_lab.arm": name, "vae_lab.evaluation": evaluation}
+            own |= {"vae_lab.kind": "run"}
             tags += [(key, text, run_id) for key, text in own.items()]
             tags += [(f"tag{number}", "text", run_id) for number in range(25)]
             params += [("seed", str(seed), run_id), ("arm", str(arm), run_id)]
