@@ -95,7 +95,7 @@ def report(size: Size) -> Reported:
         store = open_store(f"sqlite:///{folder}/mlflow.db", "vae_lab", str(folder / "artifacts"))
         study = fill(store, folder, size)
         began = time.perf_counter()
-        found = read_runs(folder / "mlflow.db", "vae_lab.experiment", NAME)
+        found = read_runs(folder / "mlflow.db", "vae_lab.experiment", [NAME])
         read = time.perf_counter()
         page = write_files(files(gather(store, study)), folder / "report")
         ended = time.perf_counter()

@@ -172,6 +172,7 @@ def test_the_quick_page_has_every_section_and_row(capsys):
         "Jobs of a sweep": 2,
         "Reports": 1,
         "Start-up": len(startup.COMMANDS),
+        "Formulas written otherwise": 3,
     }
     ours = [row for row in rows(sections["Training"]) if row[0].startswith("vae_lab")]
     assert [row[0] for row in ours] == ["vae_lab", "vae_lab, as a run does it"]

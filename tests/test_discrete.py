@@ -581,11 +581,11 @@ ILLEGAL = {
     ),
     "half straight through": (
         (*BERNOULLI, "estimator=relaxed", "estimator.straight_through=half"),
-        "estimator.straight_through=half is not one of: true, false",
+        "estimator.straight_through=half must be true or false",
     ),
     "half learned": (
         ("posterior=bernoulli", "prior=bernoulli", "prior.learned=half", "estimator=vimco"),
-        "prior.learned=half is not one of: true, false",
+        "prior.learned=half must be true or false",
     ),
     "bits on a grid with an order": (
         ("encoder=conv_spatial", "posterior=bernoulli", "prior=autoregressive", "estimator=vimco"),

@@ -224,7 +224,7 @@ def test_csv_reads_real_values_without_header_or_label(tmp_path):
     np.testing.assert_array_equal(everything(dataset).reshape(40, 9), REAL.astype(np.float32))
     assert dataset.train.labels is None
     assert dataset.levels is None
-    facts = {"image_shape": [1, 9, 1], "training_rows": 32, "validation_rows": 4, "levels": 2, "values": "real"}
+    facts = {"image_shape": [1, 9, 1], "training_rows": 32, "validation_rows": 4, "levels": None, "values": "real"}
     assert facts_of(chosen) == facts
 
 
@@ -754,7 +754,7 @@ def test_train_rows_are_part_of_what_a_run_is(forty):
         ("4", "data.train_rows=4 is less than one batch of training.batch_size=5; take more rows, or smaller batches"),
         ("0", "data.train_rows=0 must be a whole number of at least 1"),
         ("5.5", "data.train_rows=5.5 must be a whole number of at least 1"),
-        ("true", "data.train_rows=True must be a whole number of at least 1"),
+        ("true", "data.train_rows=true must be a whole number of at least 1"),
     ],
 )
 def test_train_rows_that_there_are_not_are_refused(rows, message, forty):

@@ -92,7 +92,7 @@ def test_full_covariance_meets_the_log_likelihood_at_any_rotation(program, digit
 
     set_weights(built.model, ppca, ppca.rotated(seed), covariance_features)
     one_sample = ElboEvaluator(built.model, closed_form_rate=False, jit=False)
-    elbo = one_sample(digits_rows, 17, 1, seed)["elbo"]
+    elbo = one_sample(Images(digits_rows, 17), 1, seed)["elbo"]
     error = np.abs(elbo - ppca.log_likelihood(x)).max()
     figure(f"Largest |ELBO - log p| of a sample, full covariance, rotation {seed}, nats", error, "0 up to float32")
     np.testing.assert_allclose(elbo, ppca.log_likelihood(x), rtol=1e-5, atol=2e-3)  # every single sample

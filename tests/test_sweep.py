@@ -135,7 +135,7 @@ def test_table_gives_mean_and_standard_error_over_finished_runs():
     assert (c.runs, c.cells) == (0, {})
     assert table.lines() == [["a", "3", "-11.67 ± 0.88"], ["b", "1 of 2", "-5.00"], ["c", "0", ""]]
     assert table.markdown().splitlines()[2] == "| a | 3 | -11.67 ± 0.88 |"
-    assert table.csv().splitlines()[2] == "b,1,2,-5.0,nan,nan,nan"
+    assert table.csv().splitlines()[2] == "b,1,2,False,-5.0,nan,nan,nan"
 
 
 def test_standard_error_of_one_seed_is_not_a_number():

@@ -72,7 +72,10 @@ class RationalQuadratic(tfp.bijectors.Bijector):
 
     def _places(self, raw):
         """raw [..., bins] -> [..., bins + 1], the first and the last exactly at the bounds."""
-        parts = BIN_FLOOR / raw.shape[-1] + (1.0 - BIN_FLOOR) * tf.nn.softmax(raw)
+        shares = tf.nn.softmax(tf.reshape(raw, (-1, raw.shape[-1])))  # its kernel takes five axes at most
+        parts = BIN_FLOOR / raw.shape[-1] + (1.0 - BIN_FLOOR) * tf.ensure_shape(
+            tf.reshape(shares, tf.shape(raw)), raw.shape
+        )
         inner = self._bound * (2.0 * tf.cumsum(parts[..., :-1], axis=-1) - 1.0)
         end = tf.fill(tf.shape(raw[..., :1]), tf.constant(self._bound, raw.dtype))
         return tf.concat([-end, inner, end], axis=-1)
