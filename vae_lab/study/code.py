@@ -39,6 +39,7 @@ class Sources:
     def __init__(self) -> None:
         self._specs: dict[str, ModuleSpec | None] = {}
         self._read: dict[str, Source] = {}
+        self._closures: dict[tuple, dict[str, str]] = {}
 
     def closure(
         self, modules: Iterable[str], classes: Iterable[str] = (), without: tuple[str, ...] = ()
@@ -55,6 +56,12 @@ class Sources:
         Raises:
           UsageError: where a file is no Python.
         """
+        asked = (tuple(modules), tuple(classes), without)
+        if asked not in self._closures:
+            self._closures[asked] = self._followed(*asked)
+        return self._closures[asked]
+
+    def _followed(self, modules: Iterable[str], classes: Iterable[str], without: tuple[str, ...]) -> dict[str, str]:
         found: dict[str, str] = {}
         seen: set[str] = set()
         waiting = [(module, True) for module in modules]  # and whether it is this product's code that uses it
