@@ -1,0 +1,79 @@
+"""A project of its own: a folder beside this package with options, experiments and parts that somebody else writes.
+
+Its pyproject.toml says so:
+
+    [tool.vae_lab]
+    conf = "conf"                # its options and experiments, in folders as in this package's conf/
+    packages = ["my_project"]    # its parts, which Python finds from the folder of pyproject.toml
+"""
+
+import os
+import tomllib
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from vae_lab.errors import UsageError
+
+VARIABLE = "VAE_LAB_PROJECT"  # names the folder, for workers on other machines and for notebooks elsewhere
+KEYS = {"conf": str, "packages": list}
+
+
+@dataclass(frozen=True)
+class Project:
+    """Where a project has what.
+
+    Attributes:
+      root: the folder that holds pyproject.toml.
+      conf: its options and experiments.
+      packages: names of its packages, which `_target_` may name.
+    """
+
+    root: Path
+    conf: Path
+    packages: tuple[str, ...]
+
+
+def project() -> Project | None:
+    """The project that the current folder, or VAE_LAB_PROJECT, lies in; None where that is none.
+
+    Raises:
+      UsageError: where its pyproject.toml cannot be understood.
+    """
+    named = os.environ.get(VARIABLE)
+    try:
+        here = Path(named).expanduser() if named else Path.cwd()
+    except FileNotFoundError:  # the current folder was deleted
+        return None
+    for folder in [here.absolute(), *([] if named else here.absolute().parents)]:
+        file = folder / "pyproject.toml"
+        if file.is_file() and (found := read_project(file, file.stat().st_mtime_ns)):
+            return found
+    if named:
+        raise UsageError(f"{VARIABLE}={named} has no pyproject.toml with [tool.vae_lab]; name the project's folder")
+    return None
+
+
+@lru_cache(maxsize=8)
+def read_project(file: Path, changed: int) -> Project | None:
+    """What a pyproject.toml says of a project; None where it says nothing.
+
+    Args:
+      file: the pyproject.toml.
+      changed: when it was, so that an edited one is read anew.
+    """
+    try:
+        said = tomllib.loads(file.read_text(encoding="utf-8")).get("tool", {}).get("vae_lab")
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{file} cannot be read: {error}") from None
+    if said is None:
+        return None
+    if unknown := set(said) - set(KEYS):
+        raise UsageError(f"{file}: [tool.vae_lab] has no {', '.join(sorted(unknown))}; it has {', '.join(KEYS)}")
+    for key, kind in KEYS.items():
+        if not isinstance(said.get(key, kind()), kind):
+            raise UsageError(f"{file}: [tool.vae_lab] {key} must be a {'text' if kind is str else 'list of texts'}")
+    conf = file.parent / said.get("conf", "conf")
+    if not conf.is_dir():
+        raise UsageError(f"{file}: [tool.vae_lab] conf={said.get('conf', 'conf')} is no folder beside it")
+    return Project(file.parent, conf, tuple(said.get("packages", ())))
