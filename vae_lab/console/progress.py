@@ -1,9 +1,10 @@
-"""What a person sees while jobs run: one line every few seconds, and one at each job's end."""
+"""What a person sees while jobs run: bars on a terminal, elsewhere a line every few seconds; one at each job's end."""
 
 import logging
 import time
 from typing import Any
 
+from vae_lab.console.bars import Bars, on_terminal
 from vae_lab.report.format import clock
 
 log = logging.getLogger("vae_lab")
@@ -29,10 +30,13 @@ class Progress:
         self.began = time.monotonic()
         self.printed = self.began
         self.first: tuple[float, float] | None = None  # time and epoch of the first report: compilation is over
+        self.bars = Bars(self.head, number, total, epochs) if on_terminal() else None
 
     def starts(self, again: bool, why: str | None = None) -> None:
         """Says that the job begins, or goes on where it was cut off; and `why`, where something like it is done."""
         log.info("%s  %s%s", self.head, "goes on" if again else "starts", f"  ({why})" if why else "")
+        if self.bars is not None:
+            self.bars.begin()
 
     def done_before(self, metrics: dict[str, float]) -> None:
         """Says that nothing is left to do."""
@@ -43,6 +47,9 @@ class Progress:
         now = time.monotonic()
         if self.first is None:
             self.first = (now, result.epoch)
+        if self.bars is not None:
+            self.bars.look(result.epoch, elbo_as_text(result.running["elbo"], metrics))
+            return
         if now - self.printed < SECONDS_BETWEEN_LINES:
             return
         self.printed = now
@@ -51,8 +58,7 @@ class Progress:
     def line(self, epoch: float, running_elbo: float, metrics: dict[str, float], now: float) -> str:
         """The line of an epoch."""
         began, first_epoch = self.first or (now, epoch)
-        elbo = f"val elbo {metrics['val/elbo']:.2f}" if "val/elbo" in metrics else f"elbo {running_elbo:.2f}"
-        text = f"{self.head}  epoch {epoch:.1f}/{self.epochs}  {elbo}"
+        text = f"{self.head}  epoch {epoch:.1f}/{self.epochs}  {elbo_as_text(running_elbo, metrics)}"
         if epoch > first_epoch:
             text += f"  left {clock((self.epochs - epoch) * (now - began) / (epoch - first_epoch))}"
         if self.total > 1 and self.sweep_started is not None and (done := self.number + epoch / self.epochs) > 0.5:
@@ -62,6 +68,7 @@ class Progress:
 
     def finished(self, metrics: dict[str, float]) -> None:
         """Says that the job is done, and its result."""
+        self.ends()
         log.info(
             "%s  done in %s  test elbo %.2f%s",
             self.head,
@@ -72,7 +79,18 @@ class Progress:
 
     def failed(self, error: BaseException) -> None:
         """Says that the job failed and why, or that it was stopped."""
+        self.ends()
         if isinstance(error, Exception):
             log.info("%s  FAILED: %s: %s", self.head, type(error).__name__, " ".join(str(error).split())[:300])
         else:
             log.info("%s  stopped", self.head)
+
+    def ends(self) -> None:
+        """Takes the bars away, if there are any."""
+        if self.bars is not None:
+            self.bars.end()
+
+
+def elbo_as_text(running_elbo: float, metrics: dict[str, float]) -> str:
+    """The newest ELBO at fixed weights, where there are validation rows; else the epoch's own."""
+    return f"val elbo {metrics['val/elbo']:.2f}" if "val/elbo" in metrics else f"elbo {running_elbo:.2f}"

@@ -1,6 +1,5 @@
 """One job, alone or of a sweep: what Hydra calls. It does what is missing, and nothing twice."""
 
-import gc
 import json
 import logging
 import math
@@ -21,6 +20,7 @@ from vae_lab.config.overrides import check_overrides
 from vae_lab.config.settings import settings_of
 from vae_lab.console.plan_table import show_adopted, show_plan, show_run
 from vae_lab.console.progress import Progress
+from vae_lab.console.start_up import quiet_start
 from vae_lab.errors import Pruned, UsageError
 from vae_lab.run.device import take_gpu
 from vae_lab.run.lock import Lock, Locked, lock_name, locks_folder
@@ -32,7 +32,8 @@ from vae_lab.tracking.standing import adopt_alike, other_code, standings, standi
 from vae_lab.tracking.store import Store, open_store
 from vae_lab.tracking.tracked_run import is_worked_on
 
-LONGEST_NAME = 100
+LONGEST_NAME = 60
+NOT_IN_NAMES = ("seed=", "sweep.", "hydra.", "tracking.", "data.dir=")
 # A job that took its process down this often (out of memory, most often) is not tried again in a sweep.
 MOST_ATTEMPTS = 3
 
@@ -65,14 +66,16 @@ def job_tags(cfg: Any, overrides: list[str], choices: Mapping[str, str | None]) 
 
 def single_name(overrides: list[str], seed: int) -> str:
     """A run's name by its overrides: the chosen options, then settings as long as the name can be read."""
-    told = [
-        entry for entry in overrides if not entry.startswith(("seed=", "sweep.", "hydra.", "tracking.", "data.dir"))
-    ]
-    told.sort(key=lambda entry: "." in entry.partition("=")[0])
-    shown = list(told)
+    given = [entry.partition("=")[::2] for entry in overrides]
+    told = [(key, value) for key, value in given if not f"{key}=".startswith(NOT_IN_NAMES)]
+    told.sort(key=lambda entry: "." in entry[0])
+    ends = [key.rpartition(".")[2] for key, _ in told]
+    short = [end if ends.count(end) == 1 else key for (key, _), end in zip(told, ends, strict=True)]
+    words = [f"{key}={value}" for key, (_, value) in zip(short, told, strict=True)]
+    shown = list(words)
     while len("-".join(shown)) > LONGEST_NAME:
         shown.pop()
-    rest = [f"and {len(told) - len(shown)} more"] if len(shown) < len(told) else []
+    rest = [f"and {len(words) - len(shown)} more"] if len(shown) < len(words) else []
     return "-".join([*shown, *rest, f"s{seed}"])
 
 
@@ -159,11 +162,8 @@ def work(cfg: Any, order: Order, progress: Progress, begun: RunRecord | None, re
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     if cfg.sweep.total > 1:
         take_gpu(locks_folder(cfg.tracking.uri, cfg.paths.outputs))
-    gc.disable()  # it would search half a million new objects for garbage again and again: a quarter of the time
-    try:
+    with quiet_start():
         from vae_lab.run.work import evaluate, train  # imports TensorFlow: not before the checks are over
-    finally:
-        gc.enable()
 
     try:
         same = runs_of(order.store, "vae_lab.training", [order.identity.training])[order.identity.training]
@@ -176,6 +176,7 @@ def work(cfg: Any, order: Order, progress: Progress, begun: RunRecord | None, re
             beside = None if anew or begun else unfinished(same, order, with_checkpoint=True)
             metrics = train(order, reporting(cfg.sweep, cfg.training.epochs, progress), run_id, beside)
     except Pruned:
+        progress.ends()
         return math.nan
     except BaseException as error:
         progress.failed(error)
