@@ -7,10 +7,13 @@ ENV := .venv/.made
 RUN := .venv/bin/python
 SERVICES := .venv-services/.made
 
+# A file's tests stay in one process: they share what it has compiled, and the sweeps that they read.
+PARALLEL := --numprocesses auto --maxprocesses 4 --dist loadfile
+
 export UV_PYTHON_DOWNLOADS := never
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test test-services correctness golden benchmarks lint lock clean
+.PHONY: help env demo test check test-services correctness golden benchmarks lint lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-14s %s\n", $$1, $$2}'
@@ -20,8 +23,11 @@ env: $(ENV)  ## make the environment in .venv from the hashed lock
 demo: $(ENV)  ## run the quickstart ablation: 12 small VAEs, a table, an MLflow store
 	$(RUN) scripts/train.py experiment=quickstart
 
-test: lint  ## run lint, types and all tests
-	$(RUN) -m pytest
+test: lint  ## run lint, types and all tests, in as many processes as there are cores, four at most
+	$(RUN) -m pytest $(PARALLEL)
+
+check: lint  ## run lint, types and the tests that are not slow: what to call after each edit
+	$(RUN) -m pytest $(PARALLEL) -m "not slow"
 
 test-services: $(SERVICES)  ## sweeps over Slurm, Ray and an MLflow server on PostgreSQL, all real (docs/clusters.md)
 	tests/services/system_packages.sh
