@@ -139,7 +139,7 @@ def test_at_the_exact_posterior_every_sample_is_log_p(name, x, figure):
 
 @pytest.mark.parametrize("name", EXACT)
 def test_at_the_exact_posterior_the_path_gradient_is_zero(name, x):
-    """Which it is only if all of q's parameters, shared networks too, are constants to differentiation, and z is not."""
+    """Which it is only if all of q's parameters, shared networks too, are constants to differentiation."""
     model, _ = exact(name)
     estimator = make(compose.compose("estimator=sticking_the_landing", "estimator.samples=3").estimator)
     weights = [*model.encoder.trainable_variables, *model.posterior.trainable_variables]
