@@ -60,6 +60,8 @@ CONFIGURATIONS: dict[str, dict[str, str]] = {
     "categories": {"posterior": "categorical", "prior": "categorical", "estimator": "relaxed"},
     "sphere": {"posterior": "von_mises_fisher", "prior": "uniform_sphere"},
     "power spherical": {"posterior": "power_spherical", "prior": "uniform_sphere", "estimator": "analytic_kl"},
+    "layers": {"posterior": "bottom_up", "prior": "hierarchical"},
+    "ladder": {"posterior": "ladder", "prior": "hierarchical", "estimator": "importance_weighted"},
     "residual": {"encoder": "resnet", "decoder": "mlp"},
 }  # fmt: skip
 COMPILED = ("dense", "mixture")  # by XLA too, whose draws are others

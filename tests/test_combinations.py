@@ -22,6 +22,7 @@ TINY = {
     "reflections": 2,
     "bins": 3,
     "samples": 2,
+    "upper": [1],
     "groups": 2,
     "filters": {2: [4, 6], 3: [4, 4, 6]},
 }

@@ -22,6 +22,8 @@ class VAE(keras.Model, Model):
         self.likelihood = likelihood
         self.prior = prior
         self.latent_shape = tuple(latent_shape)
+        if hasattr(posterior, "generative"):
+            posterior.generative = prior.given
 
     @property
     def space(self):
@@ -41,8 +43,10 @@ class VAE(keras.Model, Model):
 
     def likelihood_parameters(self, z):
         """z [..., *latent_shape] -> what the likelihood is made of, float32 whatever the networks compute in."""
-        leading = tf.shape(z)[: len(z.shape) - len(self.latent_shape)]
-        parameters = tf.cast(self.decoder(tf.reshape(z, (-1, *self.latent_shape))), tf.float32)
+        z = self.space.decoded(z)
+        seen = z.shape[len(z.shape) - len(self.latent_shape) :]
+        leading = tf.shape(z)[: len(z.shape) - len(seen)]
+        parameters = tf.cast(self.decoder(tf.reshape(z, (-1, *seen))), tf.float32)
         return tf.reshape(parameters, tf.concat([leading, parameters.shape[1:]], 0))
 
     def decode(self, z):

@@ -79,7 +79,8 @@ def make_model(
 
     posterior = part("posterior", latent_size=settings.latent_size)
     encoder = part("encoder", image_shape, output_size=posterior.params_size)
-    latent_shape = (*encoder.output_shape[1:-1], settings.latent_size)
+    seen_shape = (*encoder.output_shape[1:-1], settings.latent_size)  # by the decoder: of layers the first
+    latent_shape = (*seen_shape[:-1], seen_shape[-1] + sum(options["posterior"].get("upper", ())))
     likelihood = part("likelihood", **extra_arguments(options["likelihood"], levels=levels))
     offered = extra_arguments(options["prior"], image_shape=image_shape, train_images=images)
     prior = part("prior", latent_shape=latent_shape, **offered)
@@ -90,9 +91,7 @@ def make_model(
             train_mean if per_pixel else train_mean.mean(axis=(0, 1), keepdims=True)
         )
     output_shape = (*image_shape[:2], image_shape[2] * likelihood.params_size)
-    decoder = part(
-        "decoder", latent_shape, latent_shape=latent_shape, output_shape=output_shape, output_bias=output_bias
-    )
+    decoder = part("decoder", seen_shape, latent_shape=seen_shape, output_shape=output_shape, output_bias=output_bias)
     if tuple(decoder.output_shape[1:]) != output_shape:
         raise UsageError(
             f"decoder={options['decoder']['name']} gives parameters of shape {tuple(decoder.output_shape[1:])}, and "

@@ -8,6 +8,7 @@ import numpy as np
 from vae_lab.data.images import Images
 from vae_lab.evaluation.aggregate import aggregate_evaluator, spread_rows
 from vae_lab.evaluation.latent import active_units
+from vae_lab.evaluation.layer_rates import layer_metrics
 
 
 def mean_and_error(name: str, values: np.ndarray) -> dict[str, float]:
@@ -81,6 +82,7 @@ def evaluate_split(
     metrics = elbo_metrics(split, values) | mean_and_error(f"{split}/elbo", values["elbo"])
     unit = program.model.space.variance(posterior_mean.shape[1])
     metrics[f"{split}/active_units"] = active_units(posterior_mean, unit)
+    metrics |= layer_metrics(program.model, split, images, settings, posterior_mean)
     more, latents = latent_metrics(program, split, images, settings, values["rate"], fast_log_prob)
     metrics |= more
     latents["variance_of_mean"] = posterior_mean.var(axis=0)

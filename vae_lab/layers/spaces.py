@@ -18,6 +18,10 @@ class Reals:
         """z [..., latent] -> the latent nearest to it."""
         return z
 
+    def decoded(self, z):
+        """z [..., latent] -> what of it the decoder sees."""
+        return z
+
     def between(self, start, end, share):
         """Latents [..., latent] -> the one that is `share` of the way from start to end along the shortest path."""
         return (1 - share) * start + share * end
@@ -31,6 +35,20 @@ class Reals:
     def variance(self, size: int) -> float:
         """What each of `size` latents would vary by if they were drawn from the measure of the space."""
         return 1.0
+
+
+class Layers(Reals):
+    """R^L as layers z_1, z_2, ... one after the other, of which the decoder sees the first.
+
+    Args:
+      sizes: how many latents each layer has.
+    """
+
+    def __init__(self, sizes):
+        self.sizes = tuple(sizes)
+
+    def decoded(self, z):
+        return z[..., : self.sizes[0]]
 
 
 class Sphere(Reals):

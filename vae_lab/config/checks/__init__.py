@@ -29,6 +29,7 @@ from vae_lab.config.checks.sizes import (
     check_memory,
     check_rows,
     check_sizes,
+    check_upper,
     check_validation,
     check_warmup,
 )
@@ -104,6 +105,7 @@ ACROSS_AXES: tuple[Callable[[Config], None], ...] = (
     check_densities,
     check_latent,
     check_groups,
+    check_upper,
     check_sizes,
 )
 CHECKS: tuple[Callable[[Config], None], ...] = (

@@ -79,6 +79,11 @@ def check_support(cfg: Config) -> None:
             f"posterior={cfg.posterior.name} is over {over} and prior={cfg.prior.name} over {of_prior}: there is no KL "
             f"between them; use a prior or a posterior of the other's space"
         )
+    if fact(cfg.posterior, "shares_prior") and of_prior == "posterior":
+        raise UsageError(
+            f"posterior={cfg.posterior.name} is joined to the prior's networks between layers, and "
+            f"prior={cfg.prior.name} has none; use prior=hierarchical"
+        )
 
 
 def check_gradient(cfg: Config) -> None:

@@ -90,6 +90,18 @@ def check_groups(cfg: Config) -> None:
         )
 
 
+def check_upper(cfg: Config) -> None:
+    """The layers of latents above the first are the posterior's and the prior's alike."""
+    upper, of_prior = cfg.posterior.get("upper"), cfg.prior.get("upper")
+    if upper is not None and not upper:
+        raise UsageError("posterior.upper=[] leaves one layer of latents; name the others' sizes, or use mvn_diag")
+    if upper is not None and of_prior is not None and list(upper) != list(of_prior):
+        raise UsageError(
+            f"prior.upper={list(of_prior)} and posterior.upper={list(upper)} cut z into different layers; "
+            "leave prior.upper away, which follows the posterior's"
+        )
+
+
 def check_sizes(cfg: Config) -> None:
     image_shape, grid = data_fact(cfg, "image_shape"), None
     if fact(cfg.decoder, "spatial_latent") and not fact(cfg.encoder, "spatial_latent"):

@@ -98,11 +98,12 @@ def check_counts(cfg: Config) -> None:
         for value in values_of(cfg, key):
             if value is not None and value >= 2**31:
                 raise UsageError(f"{key}={value} must be below 2^31")
-    for part in ("encoder", "decoder", "posterior", "prior"):
-        for hidden in values_of(cfg, f"{part}.hidden"):
-            if not is_list(hidden) or not all(is_count(units) for units in hidden):
+    lists = [f"{part}.hidden" for part in ("encoder", "decoder", "posterior", "prior")]
+    for key in (*lists, "posterior.upper", "prior.upper"):
+        for counts in values_of(cfg, key):
+            if not is_list(counts) or not all(is_count(one) for one in counts):
                 raise UsageError(
-                    f"{part}.hidden={shown(hidden)} must be a list of whole numbers of at least 1, such as [200,200]"
+                    f"{key}={shown(counts)} must be a list of whole numbers of at least 1, such as [200,200]"
                 )
 
 

@@ -13,6 +13,7 @@ CHEAP = (
     "training",
     "latent_density",
     "loss_curves",
+    "layer_samples",
 )
 # Only by `all` or its name: 5 MB a run, because the page brings the library that draws it.
 PICTURES = (*CHEAP, "latent_space")

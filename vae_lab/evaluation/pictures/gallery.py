@@ -14,6 +14,7 @@ from vae_lab.evaluation.pictures.interpolations import interpolations
 from vae_lab.evaluation.pictures.latent_density import latent_density
 from vae_lab.evaluation.pictures.latent_grid import latent_grid
 from vae_lab.evaluation.pictures.latent_space import latent_space
+from vae_lab.evaluation.pictures.layer_samples import layer_samples
 from vae_lab.evaluation.pictures.loss_curves import loss_curves
 from vae_lab.evaluation.pictures.prior_samples import prior_samples
 from vae_lab.evaluation.pictures.reconstructions import reconstructions
@@ -33,6 +34,7 @@ DRAWN: dict[str, Callable[[Subject], Any]] = {
         training,
         latent_density,
         loss_curves,
+        layer_samples,
         latent_space,
     )
 }

@@ -74,8 +74,9 @@ class Subject:
 
     @cached_property
     def by_activity(self) -> np.ndarray:
-        """Indices of the flattened latents, the one whose posterior mean varies most over images first."""
-        variance = self.encoded[0].reshape(len(self.rows), -1).var(axis=0)
+        """Indices of the flattened latents that the decoder sees, the one whose posterior mean varies most first."""
+        mean = np.asarray(self.views.model.space.decoded(self.encoded[0]))
+        variance = mean.reshape(len(self.rows), -1).var(axis=0)
         return np.argsort(-variance, kind="stable")
 
     def latent_name(self, flat_index: int) -> str:

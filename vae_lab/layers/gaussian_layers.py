@@ -1,0 +1,106 @@
+"""Latents in layers, each a diagonal Gaussian given the layer that was drawn before it."""
+
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+tfd = tfp.distributions
+
+MEAN_DRAWS = 64  # in pairs of noise and its negative
+MEAN_SEED = 64
+
+
+class GaussianLayers(tfp.distributions.Distribution):
+    """z = (z_1, ..., z_L) as one vector, whose log-density is the sum of the layers' own.
+
+    The mean is over 64 fixed draws, the same for every member of the batch, as that of a Gaussian under a flow is.
+
+    Args:
+      sizes: how many latents each layer has, z_1 first.
+      given: by layer, what it is given the layer drawn before it: latents [..., size], None for the first one drawn
+        -> loc and scale, both [..., sizes[l]].
+      downwards: whether z_L is drawn first, as by a generative model; else z_1.
+      like: a tensor [*batch, n] of the batch's shape; None for one without a batch.
+    """
+
+    def __init__(self, sizes, given, downwards, like=None):
+        self._sizes, self._given, self._like = tuple(sizes), tuple(given), like
+        layers = range(len(self._sizes))
+        self._order = tuple(reversed(layers)) if downwards else tuple(layers)
+        super().__init__(
+            dtype=tf.float32,
+            reparameterization_type=tfd.FULLY_REPARAMETERIZED,
+            validate_args=False,
+            allow_nan_stats=False,
+            name="gaussian_layers",
+        )
+
+    @classmethod
+    def _parameter_properties(cls, dtype, num_classes=None):
+        return {}
+
+    def _event_shape(self):
+        return tf.TensorShape([sum(self._sizes)])
+
+    def _event_shape_tensor(self):
+        return tf.constant([sum(self._sizes)])
+
+    def _batch_shape(self):
+        return tf.TensorShape([]) if self._like is None else self._like.shape[:-1]
+
+    def _batch_shape_tensor(self):
+        return tf.constant([], tf.int32) if self._like is None else tf.shape(self._like)[:-1]
+
+    def _drawn(self, noise_of):
+        """loc + scale * noise layer after layer, put together as z is."""
+        found, before = {}, None
+        for layer in self._order:
+            loc, scale = self._given[layer](before)
+            found[layer] = before = loc + scale * noise_of(layer)
+        return tf.concat([found[layer] for layer in range(len(self._sizes))], axis=-1)
+
+    def redrawn(self, z, layers, seed):
+        """z [N, latents] of a distribution without a batch, drawn downwards -> the same with its first layers new.
+
+        Args:
+          z: whose upper layers are held.
+          layers: how many are drawn again, given those above them; fewer than there are.
+          seed: a stateless seed.
+        """
+        found = tf.split(z, self._sizes, axis=-1)
+        seeds = tfp.random.split_seed(seed, n=layers, salt="redrawn")
+        for layer in reversed(range(layers)):
+            loc, scale = self._given[layer](found[layer + 1])
+            found[layer] = loc + scale * tf.random.stateless_normal(tf.shape(loc), seeds[layer])
+        return tf.concat(found, axis=-1)
+
+    def _sample_n(self, n, seed=None):
+        seeds = tfp.random.split_seed(seed, n=len(self._sizes), salt="gaussian_layers")
+        batch = self._batch_shape_tensor()
+        return self._drawn(
+            lambda layer: tf.random.stateless_normal(
+                tf.concat([[n], batch, [self._sizes[layer]]], axis=0), seeds[layer]
+            )
+        )
+
+    def _mean(self):
+        ones = [1] * len(self._batch_shape())
+
+        def noise(layer):
+            half = tf.random.stateless_normal((MEAN_DRAWS // 2, *ones, self._sizes[layer]), (MEAN_SEED, layer))
+            return tf.concat([half, -half], axis=0)
+
+        return tf.reduce_mean(self._drawn(noise), axis=0)
+
+    def layer_log_probs(self, z):
+        """z [..., latents] -> the log-density of each layer given the one drawn before it: L times [...], z_1 first."""
+        layers = tf.split(z, self._sizes, axis=-1)
+        found, before = {}, None
+        for layer in self._order:
+            loc, scale = self._given[layer](before)
+            before = layers[layer]
+            found[layer] = tfd.MultivariateNormalDiag(loc, scale).log_prob(before)
+        return [found[layer] for layer in range(len(self._sizes))]
+
+    def _log_prob(self, z):
+        first, *others = self.layer_log_probs(z)
+        return sum(others, start=first)
