@@ -6,6 +6,8 @@ UV := .bootstrap/bin/uv
 ENV := .venv/.made
 RUN := .venv/bin/python
 SERVICES := .venv-services/.made
+COMPILE = $(UV) pip compile pyproject.toml --extra dev --extra docs --universal --python-version 3.11 \
+  --generate-hashes --no-emit-index-url --no-header --quiet $(UPGRADE)
 
 export UV_PYTHON_DOWNLOADS := never
 
@@ -44,9 +46,9 @@ lint: $(ENV)  ## run ruff and mypy only
 	$(RUN) -m ruff format --check .
 	$(RUN) -m mypy
 
-lock: $(UV)  ## resolve the dependencies anew into requirements.lock
-	$(UV) pip compile pyproject.toml --extra dev --universal --python-version 3.11 \
-	  --generate-hashes --no-emit-index-url --no-header --quiet --output-file requirements.lock
+lock: $(UV)  ## resolve what pyproject.toml has new into the two locks; make lock UPGRADE=--upgrade for all
+	$(COMPILE) --output-file requirements.lock
+	$(COMPILE) --extra gpu --constraint requirements.lock --output-file requirements-gpu.lock
 
 clean:  ## remove the environment (runs and data stay)
 	rm -rf .venv .venv-services .bootstrap

@@ -1,0 +1,2 @@
+# %% [markdown]
+# # 1_probabilistic_layers

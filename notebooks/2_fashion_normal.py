@@ -1,0 +1,2 @@
+# %% [markdown]
+# # 2_fashion_normal

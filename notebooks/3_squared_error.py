@@ -1,0 +1,2 @@
+# %% [markdown]
+# # 3_squared_error

@@ -1,0 +1,2 @@
+# %% [markdown]
+# # 4_cvae_tutorial

@@ -1,0 +1,2 @@
+# %% [markdown]
+# # 5_cvae_tutorial_latent50
