@@ -12,7 +12,7 @@ COMPILE = $(UV) pip compile pyproject.toml --extra dev --extra docs --universal 
 export UV_PYTHON_DOWNLOADS := never
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test test-services correctness golden benchmarks lint lock clean
+.PHONY: help env demo test test-services test-candidates coverage correctness golden benchmarks docs lint lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-14s %s\n", $$1, $$2}'
@@ -30,6 +30,16 @@ test-services: $(SERVICES)  ## sweeps over Slurm, Ray and an MLflow server on Po
 	.venv-services/bin/python -m pytest -v -rs tests/services/sweeps.py tests/services/slurm.py \
 	  tests/services/outage.py
 
+test-candidates: $(ENV)  ## the quick tests on release candidates: make test-candidates CANDIDATES="hydra-core omegaconf"
+	$(UV) venv --quiet --clear --python $(PYTHON) .venv-candidates
+	VIRTUAL_ENV=.venv-candidates $(UV) pip sync --quiet --require-hashes requirements.lock
+	VIRTUAL_ENV=.venv-candidates $(UV) pip install --quiet --no-deps --no-build-isolation --editable .
+	VIRTUAL_ENV=.venv-candidates $(UV) pip install --upgrade --prerelease allow $(CANDIDATES)
+	.venv-candidates/bin/python -m pytest -m "not slow"
+
+coverage: $(ENV)  ## the quick tests, and which lines and branches they reach
+	$(RUN) -m pytest -m "not slow" --cov --cov-report term:skip-covered --cov-report html:outputs/coverage
+
 correctness: $(ENV)  ## measure docs/correctness.md anew
 	$(RUN) -m pytest --figures docs/correctness.md tests/test_ppca.py tests/test_importance_toy.py tests/test_evaluation.py \
 	  tests/test_posterior.py tests/test_prior.py tests/test_likelihood.py tests/test_bounds.py tests/test_flows.py \
@@ -41,6 +51,10 @@ golden: $(ENV)  ## compute the golden values anew: what has moved is the diff of
 benchmarks: $(ENV)  ## measure speed beside its peers into docs/benchmarks.md (a quarter of an hour)
 	$(RUN) -m benchmarks
 
+docs: $(ENV)  ## build the site into site/, without a network; a warning is an error
+	NO_MKDOCS_2_WARNING=1 $(RUN) -m mkdocs build --strict --quiet
+	@echo "open site/index.html"
+
 lint: $(ENV)  ## run ruff and mypy only
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
@@ -51,7 +65,7 @@ lock: $(UV)  ## resolve what pyproject.toml has new into the two locks; make loc
 	$(COMPILE) --extra gpu --constraint requirements.lock --output-file requirements-gpu.lock
 
 clean:  ## remove the environment (runs and data stay)
-	rm -rf .venv .venv-services .bootstrap
+	rm -rf .venv .venv-services .venv-candidates .bootstrap site
 
 $(UV):
 	$(PYTHON) -c 'import sys; v = sys.version_info; assert (3, 11) <= v < (3, 14), \

@@ -7,7 +7,7 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 
 def notebook_paths() -> list[Path]:
     """The notebooks, in the order of their names."""
-    return sorted((CHECKOUT / "notebooks").glob("*.py"))
+    return sorted((CHECKOUT / "notebooks").glob("[0-9]*.py"))
 
 
 def cells(text: str) -> list[tuple[str, str]]:

@@ -6,7 +6,7 @@ Nothing is imported: classes are found as syntax trees, so that a page costs mil
 import ast
 import re
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -98,7 +98,7 @@ def comments_of(lines: list[str]) -> dict[str, str]:
     return found
 
 
-@lru_cache(maxsize=None)
+@cache
 def tree_of(module: str) -> ast.Module | None:
     """A module of this package as a syntax tree; None of others."""
     path = CHECKOUT / (module.replace(".", "/") + ".py")
@@ -143,7 +143,7 @@ def split_docstring(text: str) -> tuple[list[str], dict[str, str]]:
 def escaped(text: str) -> str:
     """Text as Markdown that reads the same; what stands between backticks is left alone."""
     parts = text.split("`")
-    parts[::2] = [re.sub(r"([\\*_<>\[\]{}|#~^])", r"\\\1", part) for part in parts[::2]]
+    parts[::2] = [re.sub(r"([\\*_>\[\]{}|#])", r"\\\1", part).replace("<", "&lt;") for part in parts[::2]]
     return "`".join(parts)
 
 
@@ -165,7 +165,7 @@ def section(axis: str, name: str, only: bool = False) -> str:
         lines += [escaped(option.heading), ""]
     for number, paragraph in enumerate(prose):
         quoted = f"> {escaped(paragraph)}" if not number else escaped(paragraph)
-        lines += [re.sub(r"^References:", "**References:**", quoted), ""]
+        lines += [quoted.replace("References:", "**References:**"), ""]
     if option.settings:
         lines += ["| setting | default | |", "|---|---|---|"]
         for key, setting in option.settings.items():
