@@ -1,6 +1,7 @@
 # `make` lists the targets. Needs Python 3.11, 3.12 or 3.13 with pip, and nothing else.
 
 PYTHON ?= python3
+LOCK ?= requirements.lock
 UV_VERSION := 0.13.8
 UV := .bootstrap/bin/uv
 ENV := .venv/.made
@@ -17,7 +18,7 @@ export UV_PYTHON_DOWNLOADS := never
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-14s %s\n", $$1, $$2}'
 
-env: $(ENV)  ## make the environment in .venv from the hashed lock
+env: $(ENV)  ## make the environment in .venv from the hashed lock; for GPUs with LOCK=requirements-gpu.lock
 
 demo: $(ENV)  ## run the quickstart ablation: 12 small VAEs, a table, an MLflow store
 	$(RUN) scripts/train.py experiment=quickstart
@@ -72,9 +73,9 @@ $(UV):
 	  "vae_lab needs Python 3.11, 3.12 or 3.13; name one with: make PYTHON=python3.12"'
 	$(PYTHON) -m pip install --quiet --disable-pip-version-check --target .bootstrap uv==$(UV_VERSION)
 
-$(ENV): $(UV) requirements.lock pyproject.toml
+$(ENV): $(UV) $(LOCK) pyproject.toml
 	$(UV) venv --quiet --seed --allow-existing --python $(PYTHON) .venv
-	VIRTUAL_ENV=.venv $(UV) pip sync --require-hashes requirements.lock  # whatever environment is active
+	VIRTUAL_ENV=.venv $(UV) pip sync --require-hashes $(LOCK)  # whatever environment is active
 	VIRTUAL_ENV=.venv $(UV) pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 

@@ -85,13 +85,13 @@ def steps(page: Path) -> list[Step]:
         if language == "python" and mode == "run":
             found.append(Step(name, first, mode, note, language, "\n".join(lines)))
         elif language == "console":
-            whole = ""
+            begun = 0
             for place, line in enumerate(lines):
-                whole += line.removesuffix("\\")
                 if not line.endswith("\\"):
+                    whole = "".join(part.removesuffix("\\") for part in lines[begun : place + 1])
                     if is_command(whole):
-                        found.append(Step(name, first + place, mode, note, language, " ".join(whole.split(" "))))
-                    whole = ""
+                        found.append(Step(name, first + begun, mode, note, language, whole))
+                    begun = place + 1
     return found
 
 

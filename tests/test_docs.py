@@ -6,19 +6,25 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from html.parser import HTMLParser
 
 import leaned_on
+import numpy as np
 import pytest
+import yaml
 from conftest import CHECKOUT
-from documented import script_of, steps
+from documented import blocks, script_of, steps
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import IntervalSweep
 from omegaconf import OmegaConf
 
-from vae_lab.config.compose import compose_unchecked, flat
+from vae_lab import protocols
+from vae_lab.config.compose import compose, compose_unchecked, flat
 from vae_lab.config.options import option_names, read_option
-from vae_lab.study.plan import to_override
+from vae_lab.config.project import KEYS
+from vae_lab.study.expectations import read_expectations
+from vae_lab.study.plan import check_study, plan, to_override
 
 sys.path.insert(0, str(CHECKOUT / "docs" / "hooks"))
 import notebook_pages
@@ -83,7 +89,7 @@ def test_a_documented_command_that_is_not_run_is_known_and_composes(step):
 
 
 # Named by pages whose reader has written them.
-OF_THE_READER = ("experiment=latents",)
+OF_THE_READER = ("experiment=latents", "prior=scaled")
 
 
 def single(words):
@@ -107,7 +113,7 @@ def test_steps_are_found_where_they_stand(tmp_path):
     lines = page.read_text().splitlines()
     for step in steps(page):
         if step.language == "console":
-            assert lines[step.line - 1] == step.text
+            assert step.text.startswith(lines[step.line - 1].removesuffix("\\"))
     assert any(step.mode == "run" for step in steps(page))
 
 
@@ -120,6 +126,48 @@ def test_words_of_a_note_take_the_place_of_their_like():
         "training.epochs=1",
         "short=true",
     ]
+
+
+def written(page, language):
+    """The blocks of a page that its reader writes into files, in that language."""
+    text = (CHECKOUT / "docs" / page).read_text()
+    return ["\n".join(lines) + "\n" for _, _, _, named, lines in blocks(text) if named == language]
+
+
+def test_the_study_that_the_tutorial_has_the_reader_write_is_one():
+    (file,) = written("tutorial.md", "yaml")
+    content = yaml.safe_load(file)
+    check_study(content["study"])
+    jobs = plan(content["study"], {})
+    assert len(jobs) == 6
+    for job in jobs:
+        assert compose(*job.overrides, f"training.epochs={content['training']['epochs']}").data.name == "digits"
+    assert read_expectations(content["study"])
+
+
+def test_the_prior_that_a_project_has_the_reader_write_keeps_to_its_role():
+    import tensorflow as tf
+
+    source, check = written("own-project.md", "python")
+    names = {}
+    exec(compile(source, "scaled.py", "exec"), names)
+    (option,) = (yaml.safe_load(text) for text in written("own-project.md", "yaml"))
+    prior = names["Scaled"](latent_shape=(3,), scale_floor=option["scale_floor"])
+    assert isinstance(prior, protocols.Prior)
+    with tf.GradientTape() as tape:
+        distribution = prior.distribution(None)
+        loss = -tf.reduce_mean(distribution.log_prob(tf.ones((4, 3))))
+    assert distribution.event_shape == [3]
+    assert distribution.batch_shape == []
+    assert all(gradient is not None for gradient in tape.gradient(loss, prior.trainable_weights))
+    assert distribution.stddev().numpy() == pytest.approx(3 * [np.log(2) + option["scale_floor"]], rel=1e-6)
+    assert option["_target_"].rpartition(".")[2] == "Scaled"
+    assert 'check_part("prior", "scaled")' in check
+
+
+def test_the_table_that_makes_a_project_has_the_keys_that_are_read():
+    (table,) = written("own-project.md", "toml")
+    assert set(tomllib.loads(table)["tool"]["vae_lab"]) == set(KEYS)
 
 
 # Generated pages
@@ -241,12 +289,14 @@ def test_the_site_loads_nothing_from_elsewhere(site):
 
 
 @pytest.mark.slow
-def test_the_site_has_a_page_for_every_axis_and_lesson_and_hides_what_is_none(site):
-    for path in site_pages.generated():
-        assert (site / path).with_suffix(".html").is_file() or path.endswith("index.md"), path
+def test_the_site_has_a_page_for_every_axis_and_lesson_and_no_file_of_code(site):
+    for name in (*AXES, "index", "pairs"):
+        assert (site / "parts" / f"{name}.html").is_file()
+    for path in notebook_pages.notebook_paths():
+        assert (site / "lessons" / f"{path.stem}.html").is_file()
     assert not list(site.rglob("*.py"))
     assert "load_run" in (site / "reference.html").read_text()
-    assert "Mixture" not in (site / "index.html").read_text()
+    assert "does not have with prior=mixture" in (site / "parts" / "pairs.html").read_text()
 
 
 # Lessons

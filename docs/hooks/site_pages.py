@@ -1,8 +1,6 @@
 """What mkdocs is told beyond mkdocs.yml: pages that are made of the code, and never written to a file."""
 
-import logging
 import sys
-from pathlib import Path
 from typing import Any
 
 from mkdocs.structure.files import File, Files
@@ -27,18 +25,18 @@ GROUPS = {
     "evaluation": "What is measured at the end, with which noise, and which pictures are drawn.",
     "tracking": "Where runs are kept.",
 }
-# Modules whose public names are what a program of one's own calls; those that are there.
-REFERENCE = (
-    "vae_lab",
-    "vae_lab.testing",
-    "vae_lab.config.compose",
-    "vae_lab.run.loaded",
-    "vae_lab.protocols",
-    "vae_lab.model",
-    "vae_lab.errors",
-    "vae_lab.numerics",
-    "vae_lab.layers.spaces",
-)
+# What a program of one's own calls, as far as it is there: modules, with their names where not all are meant.
+REFERENCE: dict[str, list[str]] = {
+    "vae_lab": [],
+    "vae_lab.testing": [],
+    "vae_lab.config.compose": ["compose", "compose_unchecked"],
+    "vae_lab.run.loaded": [],
+    "vae_lab.protocols": [],
+    "vae_lab.model": [],
+    "vae_lab.errors": ["UsageError"],
+    "vae_lab.numerics": [],
+    "vae_lab.layers.spaces": [],
+}
 
 
 def on_files(files: Files, config: Any) -> Files:
@@ -63,7 +61,7 @@ def generated() -> dict[str, str]:
 def axis_page(axis: str, words: str, only: bool = False) -> str:
     """The page of an axis: its role, then an option after the other."""
     names = option_names(axis)
-    head = f"# {axis}\n\n{words}\n\n{role_of(axis)}\n"
+    head = f"# {axis}\n\n{role_of(axis) or words}\n\n"
     if not only:
         head += f"Chosen by `{axis}=NAME`: {', '.join(f'[{name}](#{name})' for name in names)}.\n\n"
     return head + "\n".join(section(axis, name, only) for name in names)
@@ -124,16 +122,9 @@ def pairs() -> str:
 def reference() -> str:
     """The page of the Python interface, which mkdocstrings fills in."""
     lines = ["# Python reference", "", "What a program or a notebook of one's own calls, from the docstrings.", ""]
-    for module in REFERENCE:
+    for module, names in REFERENCE.items():
         path = CHECKOUT / module.replace(".", "/")
         if path.with_suffix(".py").is_file() or (path / "__init__.py").is_file():
-            lines += [f"::: {module}", ""]
+            chosen = ["    options:", f"      members: {names}"] if names else []
+            lines += [f"::: {module}", *chosen, ""]
     return "\n".join(lines)
-
-
-def on_startup(command: str, dirty: bool) -> None:
-    """Keeps quiet what is none of ours to mend."""
-    logging.getLogger("MARKDOWN").setLevel(logging.INFO)
-
-
-SITE = Path(__file__)
