@@ -193,6 +193,16 @@ def test_a_page_tells_every_option_with_every_setting_and_its_default(axis):
             assert f"`{fact}: " in page
 
 
+def test_the_page_of_facts_explains_each_and_says_who_states_it():
+    stated = {}
+    for axis in AXES:
+        for name in option_pages.option_names(axis):
+            for fact in option_pages.read_option(axis, name).facts:
+                stated.setdefault(fact, set()).add(axis)
+    rows = re.findall(r"^\| `(\w+)` \| ([\w, ]+) \|", (CHECKOUT / "docs" / "facts.md").read_text(), re.MULTILINE)
+    assert {fact: set(axes.split(", ")) for fact, axes in rows} == stated
+
+
 def test_words_beside_a_setting_are_those_of_its_file():
     mixture = option_pages.read_option("prior", "mixture")
     assert mixture.heading == "A learned mixture of Gaussians."

@@ -175,7 +175,7 @@ def section(axis: str, name: str, only: bool = False) -> str:
         lines.append("")
     if option.facts:
         told = ", ".join(f"`{key}: {as_yaml(value)}`" for key, value in option.facts.items())
-        lines += [f"Facts: {told}", ""]
+        lines += [f"[Facts](../facts.md): {told}", ""]
     lines += [f"Files: {', '.join(f'`{path}`' for path in files_of(axis, name, option))}", ""]
     return "\n".join(lines)
 

@@ -80,7 +80,7 @@ def contents() -> str:
             "",
             "A model is a choice on each axis: `vae-lab train prior=mixture prior.components=25`. Each page is made of "
             "the option's YAML, with its comments, and of the docstring of its class: what stands here is what the "
-            "code does. Where a page speaks of facts, other options read them: they decide "
+            "code does. [Facts](../facts.md) are what other options read: they decide "
             "[which options go together](pairs.md).",
             "",
             "| axis | what it is | options |",
