@@ -32,7 +32,8 @@ OmegaConf.register_new_resolver("vae_lab.home", home, replace=True)
 def compose(*overrides: str) -> Any:
     """Composes and checks a run's configuration from Python, by the overrides of the command line.
 
-    >>> cfg = compose("data=mnist", "prior=mixture", "prior.components=25")
+    Examples:
+      >>> cfg = compose("data=mnist", "prior=mixture", "prior.components=25")
     """
     cfg = compose_unchecked(*overrides)
     check(cfg)

@@ -1,0 +1,206 @@
+"""The pages of the axes, from what the code says of itself: YAML files with their comments, and docstrings.
+
+Nothing is imported: classes are found as syntax trees, so that a page costs milliseconds and no TensorFlow.
+"""
+
+import ast
+import re
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+CONF = CHECKOUT / "conf"
+NO_SETTINGS = ("name", "_target_", "facts", "defaults")
+SETTING = re.compile(r"^( *)([\w.~/]+):(?: +(.*?))??(?: +#\s*(.*))?$")
+
+
+@dataclass
+class Setting:
+    """A key of an option: its default as YAML writes it, and what the comment beside it says."""
+
+    default: str
+    words: str
+
+
+@dataclass
+class Option:
+    """An option's file, read.
+
+    Attributes:
+      heading: the comment that the file begins with.
+      target: what is made of it; None of a group that has one file.
+      settings: by dotted key, without the axis.
+      facts: what other options must know of it.
+    """
+
+    heading: str
+    target: str | None
+    settings: dict[str, Setting] = field(default_factory=dict)
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+def option_names(axis: str) -> list[str]:
+    """The YAML files of an axis's folder."""
+    return sorted(path.stem for path in (CONF / axis).glob("*.yaml"))
+
+
+def read_option(axis: str, name: str) -> Option:
+    """An option by its axis and name."""
+    text = (CONF / axis / f"{name}.yaml").read_text(encoding="utf-8")
+    content = yaml.safe_load(text) or {}
+    content = content.get(axis, content) if isinstance(content.get(axis), dict) else content
+    lines = text.splitlines()
+    head = []
+    while lines and lines[0].startswith("#"):
+        head.append(lines.pop(0).lstrip("# "))
+    comments = comments_of(lines)
+    option = Option(
+        heading=" ".join(line for line in head if not line.startswith("@package")),
+        target=content.get("_target_"),
+        facts=content.get("facts") or {},
+    )
+    for key, value in flat({key: content[key] for key in content if key not in NO_SETTINGS}).items():
+        words = comments.get(key) or comments.get(f"{axis}.{key}", "")
+        option.settings[key] = Setting(as_yaml(value), words)
+    return option
+
+
+def flat(node: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested mappings as one, by dotted keys."""
+    leaves: dict[str, Any] = {}
+    for key, value in node.items():
+        leaves |= flat(value, f"{prefix}{key}.") if isinstance(value, dict) and value else {f"{prefix}{key}": value}
+    return leaves
+
+
+def as_yaml(value: Any) -> str:
+    """A default as one writes it on the command line."""
+    return yaml.safe_dump(value, default_flow_style=True, width=1000).removesuffix("\n...\n").strip()
+
+
+def comments_of(lines: list[str]) -> dict[str, str]:
+    """By dotted key, the comment behind it, or the lines of comment above it."""
+    found: dict[str, str] = {}
+    path: list[tuple[int, str]] = []
+    above: list[str] = []
+    for line in lines:
+        if line.lstrip().startswith("#"):
+            above.append(line.lstrip("# "))
+        elif match := SETTING.match(line):
+            indent, key, _, words = match.groups()
+            path = [step for step in path if step[0] < len(indent)] + [(len(indent), key)]
+            found[".".join(step for _, step in path)] = words or " ".join(above)
+            above = []
+    return found
+
+
+@cache
+def tree_of(module: str) -> ast.Module | None:
+    """A module of this package as a syntax tree; None of others."""
+    path = CHECKOUT / (module.replace(".", "/") + ".py")
+    return ast.parse(path.read_text(encoding="utf-8")) if module.startswith("vae_lab") and path.is_file() else None
+
+
+def docstrings(target: str) -> list[str]:
+    """The docstring of a class or function, then those of the classes of this package that it is derived from."""
+    module, _, name = target.rpartition(".")
+    tree = tree_of(module)
+    if tree is None:
+        return []
+    found: list[str] = []
+    imported: dict[str, str] = {}
+    for node in tree.body:
+        if isinstance(node, ast.ImportFrom) and node.module:
+            imported |= {alias.asname or alias.name: f"{node.module}.{alias.name}" for alias in node.names}
+        if isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name == name:
+            found.append(ast.get_docstring(node) or "")
+            for base in node.bases if isinstance(node, ast.ClassDef) else []:
+                if isinstance(base, ast.Name) and not imported.get(base.id, "").startswith("vae_lab.protocols"):
+                    found += docstrings(imported.get(base.id, f"{module}.{base.id}"))
+    return found
+
+
+def split_docstring(text: str) -> tuple[list[str], dict[str, str]]:
+    """A docstring's paragraphs, and its `Args:` by name."""
+    prose, arguments, name = [], {}, None
+    for paragraph in re.split(r"\n\s*\n", text):
+        if not paragraph.startswith(("Args:", "Returns:", "Raises:", "Attributes:")):
+            prose.append(" ".join(line.strip() for line in paragraph.splitlines()))
+        elif paragraph.startswith("Args:"):
+            for line in paragraph.splitlines()[1:]:
+                if match := re.match(r"^  (\w+): (.*)$", line):
+                    name = match.group(1)
+                    arguments[name] = match.group(2)
+                elif name:
+                    arguments[name] += f" {line.strip()}"
+    return [paragraph for paragraph in prose if paragraph], arguments
+
+
+def escaped(text: str) -> str:
+    """Text as Markdown that reads the same; what stands between backticks is left alone."""
+    parts = text.split("`")
+    parts[::2] = [re.sub(r"([\\*_>\[\]{}|#])", r"\\\1", part).replace("<", "&lt;") for part in parts[::2]]
+    return "`".join(parts)
+
+
+def in_cell(text: str) -> str:
+    """Text for a cell of a table."""
+    return escaped(text).replace("\n", " ")
+
+
+def section(axis: str, name: str, only: bool = False) -> str:
+    """What a page says of an option."""
+    option = read_option(axis, name)
+    prose, arguments = [], {}
+    for number, text in enumerate(docstrings(option.target) if option.target else []):
+        paragraphs, named = split_docstring(text)
+        prose += [] if number else paragraphs
+        arguments = named | arguments
+    lines = [] if only else [f"## {name} {{ #{name} }}", ""]
+    if option.heading:
+        lines += [escaped(option.heading), ""]
+    for number, paragraph in enumerate(prose):
+        quoted = f"> {escaped(paragraph)}" if not number else escaped(paragraph)
+        lines += [quoted.replace("References:", "**References:**"), ""]
+    if option.settings:
+        lines += ["| setting | default | |", "|---|---|---|"]
+        for key, setting in option.settings.items():
+            words = setting.words or arguments.get(key.split(".")[0], "")
+            prefix = "" if axis == "seed" else f"{axis}."
+            lines.append(f"| `{prefix}{key}` | `{setting.default}` | {in_cell(words)} |")
+        lines.append("")
+    if option.facts:
+        told = ", ".join(f"`{key}: {as_yaml(value)}`" for key, value in option.facts.items())
+        lines += [f"[Facts](../facts.md): {told}", ""]
+    lines += [f"Files: {', '.join(f'`{path}`' for path in files_of(axis, name, option))}", ""]
+    return "\n".join(lines)
+
+
+def files_of(axis: str, name: str, option: Option) -> list[str]:
+    """The option's YAML, and the file that its class or function is in, or the name of another library's."""
+    files = [f"conf/{axis}/{name}.yaml"]
+    if option.target:
+        module = option.target.rpartition(".")[0]
+        ours = module.startswith("vae_lab")
+        files.append(module.replace(".", "/") + ".py" if ours else option.target)
+    return files
+
+
+def role_of(axis: str) -> str:
+    """The role's text in protocols.py, with its methods; empty where the axis has none there."""
+    tree = tree_of("vae_lab.protocols")
+    assert tree is not None
+    for node in tree.body:
+        if isinstance(node, ast.ClassDef) and node.name == axis.capitalize():
+            lines = [escaped(" ".join((ast.get_docstring(node) or "").split())), ""]
+            for member in node.body:
+                if isinstance(member, ast.FunctionDef):
+                    taken = ", ".join(arg.arg for arg in member.args.args if arg.arg != "self")
+                    told = escaped(" ".join((ast.get_docstring(member) or "").split()))
+                    lines += [f"- `{member.name}({taken})`: {told}"]
+            return "\n".join([*lines, ""])
+    return ""
