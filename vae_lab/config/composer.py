@@ -1,7 +1,7 @@
 """Many configurations that differ in a few values, each as Hydra would compose it, but quickly."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
@@ -9,6 +9,7 @@ from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from vae_lab.config.checks.launching import check_hydra
 from vae_lab.config.refusals import refusal
 from vae_lab.errors import UsageError
 
@@ -58,7 +59,9 @@ def is_value(override: Override) -> bool:
 
 
 def without_hydra(cfg: Any) -> Any:
-    """A composed configuration without Hydra's own node."""
+    """A composed configuration without Hydra's own node, which is looked at as that of the whole sweep was."""
+    if "hydra" in cfg:
+        check_hydra(cast(dict[str, Any], OmegaConf.to_container(cfg.hydra, resolve=False)))
     copy = OmegaConf.masked_copy(cfg, [key for key in cfg if key != "hydra"])
     OmegaConf.set_struct(copy, True)  # which the copy has lost: a key that there is not would be made
     return copy
