@@ -10,6 +10,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from vae_lab.config.checks.launching import check_hydra
+from vae_lab.config.compose import compose_unchecked
 from vae_lab.config.refusals import refusal
 from vae_lab.errors import UsageError
 
@@ -48,6 +49,19 @@ class Composer:
             return cfg
         except (HydraException, OmegaConfBaseException) as error:
             raise UsageError(refusal(error, overrides)) from None
+
+
+def compose_chosen(overrides: Sequence[str]) -> tuple[Any, dict[str, str | None]]:
+    """A configuration without Hydra's own node, not checked, and by axis the option that was chosen.
+
+    Raises:
+      UsageError: where it cannot be composed.
+    """
+    try:
+        cfg = compose_unchecked(*overrides, with_hydra=True)
+    except (HydraException, OmegaConfBaseException) as error:
+        raise UsageError(refusal(error, overrides)) from None
+    return without_hydra(cfg), dict(cfg.hydra.runtime.choices)
 
 
 def is_value(override: Override) -> bool:
