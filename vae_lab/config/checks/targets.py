@@ -20,8 +20,8 @@ FUNCTIONS = {"vae_lab.data": ("load",), "vae_lab.schedule": ("constant", "cosine
 # Modules that hand on the classes of a library, and where that library makes them.
 OPTIMIZERS = {"keras.optimizers": "keras.src.optimizers", "keras.optimizers.schedules": "keras.src.optimizers"}
 SEARCHES = {"optuna.samplers": "optuna", "optuna.pruners": "optuna"}
-# By which Keras imports what a mapping names, where it is given one instead of a name.
-SERIALIZED = ("class_name", "registered_name", "module")
+# By which Keras imports what a mapping names; by `class_name` alone it finds its own.
+SERIALIZED = ("module", "registered_name")
 
 
 def check_allowed(settings: Any, libraries: Mapping[str, str] = OPTIMIZERS) -> None:
