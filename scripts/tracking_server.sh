@@ -2,7 +2,7 @@
 # An MLflow server over a PostgreSQL of its own, until Ctrl-C or SIGTERM; all that it keeps is in one folder.
 #
 #   scripts/tracking_server.sh FOLDER [option of `mlflow server` ...]
-#   scripts/tracking_server.sh /srv/mlflow --host 0.0.0.0 --allowed-hosts 'tracking.example.org:5000'
+#   scripts/tracking_server.sh /srv/mlflow --host tracking.lan --allowed-hosts 'tracking.lan:5000'
 #
 # FOLDER/postgres is the database (made if missing), FOLDER/artifacts the files, FOLDER/*.log what was said.
 # Needs PostgreSQL's own programs (Debian: apt-get install postgresql) and the Python package psycopg.

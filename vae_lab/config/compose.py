@@ -13,6 +13,8 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from vae_lab.config.checks import check
+from vae_lab.config.checks.lookups import check_interpolations, check_resolved
+from vae_lab.config.credentials import kept_apart
 from vae_lab.config.options import CONF, PACKAGE
 from vae_lab.errors import UsageError
 
@@ -36,17 +38,23 @@ def compose(*overrides: str) -> Any:
       >>> cfg = compose("data=mnist", "prior=mixture", "prior.components=25")
     """
     cfg = compose_unchecked(*overrides)
+    check_interpolations(cfg, overrides)
     check(cfg)
     return cfg
 
 
-def compose_unchecked(*overrides: str) -> Any:
-    """Composes a configuration that need not be able to run; also within a program that Hydra runs."""
+def compose_unchecked(*overrides: str, with_hydra: bool = False) -> Any:
+    """Composes a configuration that need not be able to run; also within a program that Hydra runs.
+
+    Args:
+      *overrides: of the command line.
+      with_hydra: whether Hydra's own node is wanted, too.
+    """
     outer = GlobalHydra.instance().hydra
     GlobalHydra.instance().clear()
     try:
         with initialize_config_dir(str(CONF), version_base="1.3"):
-            return hydra_compose("train", list(overrides))
+            return hydra_compose("train", list(map(kept_apart, overrides)), return_hydra_config=with_hydra)
     finally:
         GlobalHydra.instance().hydra = outer
 
@@ -70,9 +78,11 @@ def from_yaml(text: str, overrides: Sequence[str] = ()) -> Any:
     """The configuration that `to_yaml` wrote, with `key=value` changes of keys it has.
 
     Raises:
-      UsageError: when it has no such key, or lacks one that there is now.
+      UsageError: when it has no such key, lacks one that there is now, or holds what is no value: it is a file like
+        any other, and somebody else may have written it.
     """
     cfg = OmegaConf.create(text)
+    check_resolved(cfg)
     OmegaConf.set_struct(cfg, True)
     for override in overrides:
         try:

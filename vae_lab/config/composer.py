@@ -1,7 +1,7 @@
 """Many configurations that differ in a few values, each as Hydra would compose it, but quickly."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
@@ -9,6 +9,8 @@ from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from vae_lab.config.checks.launching import check_hydra
+from vae_lab.config.compose import compose_unchecked
 from vae_lab.config.refusals import refusal
 from vae_lab.errors import UsageError
 
@@ -49,6 +51,19 @@ class Composer:
             raise UsageError(refusal(error, overrides)) from None
 
 
+def compose_chosen(overrides: Sequence[str]) -> tuple[Any, dict[str, str | None]]:
+    """A configuration without Hydra's own node, not checked, and by axis the option that was chosen.
+
+    Raises:
+      UsageError: where it cannot be composed.
+    """
+    try:
+        cfg = compose_unchecked(*overrides, with_hydra=True)
+    except (HydraException, OmegaConfBaseException) as error:
+        raise UsageError(refusal(error, overrides)) from None
+    return without_hydra(cfg), dict(cfg.hydra.runtime.choices)
+
+
 def is_value(override: Override) -> bool:
     """Whether an override sets a key that the configuration has to one value."""
     key = override.key_or_group
@@ -58,7 +73,9 @@ def is_value(override: Override) -> bool:
 
 
 def without_hydra(cfg: Any) -> Any:
-    """A composed configuration without Hydra's own node."""
+    """A composed configuration without Hydra's own node, which is looked at as that of the whole sweep was."""
+    if "hydra" in cfg:
+        check_hydra(cast(dict[str, Any], OmegaConf.to_container(cfg.hydra, resolve=False)))
     copy = OmegaConf.masked_copy(cfg, [key for key in cfg if key != "hydra"])
     OmegaConf.set_struct(copy, True)  # which the copy has lost: a key that there is not would be made
     return copy

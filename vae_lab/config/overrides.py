@@ -8,6 +8,7 @@ from typing import Any, cast
 
 from omegaconf import OmegaConf
 
+from vae_lab.config.checks.lookups import check_interpolations
 from vae_lab.errors import UsageError
 
 # Settings that a library's class may take beside those its option lists.
@@ -25,7 +26,7 @@ def with_home(arguments: Iterable[str]) -> list[str]:
 
 
 def check_overrides(overrides: Iterable[str], cfg: Any) -> None:
-    """Refuses an added key that no part reads, a fact, and a key that is given twice.
+    """Refuses an added key that no part reads, a fact, a key that is given twice, and what a file must not look up.
 
     Args:
       overrides: key=value, as on the command line.
@@ -34,7 +35,8 @@ def check_overrides(overrides: Iterable[str], cfg: Any) -> None:
     Raises:
       UsageError: naming the first such key, and the keys like it.
     """
-    seen: set[str] = set()
+    overrides, seen = list(overrides), set()
+    check_interpolations(cfg, overrides)
     for override in overrides:
         key = override.partition("=")[0].lstrip("+~")
         if key in seen:

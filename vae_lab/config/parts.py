@@ -8,12 +8,23 @@ from typing import Any
 from hydra.errors import InstantiationException
 from hydra.utils import get_class, instantiate
 
+from vae_lab.config.checks.targets import OPTIMIZERS, check_allowed
 from vae_lab.config.settings import Settings
 from vae_lab.errors import UsageError
 
 
-def make(option: Mapping[str, Any], **arguments: Any) -> Any:
-    """Instantiates an option's `_target_` with its own settings and these arguments."""
+def make(option: Mapping[str, Any], libraries: Mapping[str, str] = OPTIMIZERS, **arguments: Any) -> Any:
+    """Instantiates an option's `_target_` with its own settings and these arguments.
+
+    Args:
+      option: the option.
+      libraries: the modules beside our own and the project's whose classes it may name.
+      **arguments: what its class is given beside the option's settings.
+
+    Raises:
+      UsageError: where it names what is no part.
+    """
+    check_allowed(option, libraries)
     settings = {key: value for key, value in option.items() if key not in ("name", "facts")}
     try:
         return instantiate(settings, **arguments, _convert_="all")

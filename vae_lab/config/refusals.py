@@ -3,6 +3,7 @@
 import difflib
 import re
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any, NoReturn, cast
 
 from hydra._internal.utils import get_args_parser
@@ -13,7 +14,9 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
+from vae_lab.config.checks.launching import check_program
 from vae_lab.config.compose import compose_unchecked
+from vae_lab.config.credentials import kept_apart
 from vae_lab.config.options import CONF, broken, option_names, read_option
 from vae_lab.config.overrides import known_keys, with_home
 from vae_lab.errors import UsageError, told
@@ -30,9 +33,36 @@ def hydra_arguments(words: Sequence[str]) -> list[str]:
     """
     parser = get_args_parser()
     parser.error = _refuse_option
-    overrides = parser.parse_intermixed_args(list(words)).overrides
-    options = [word for word in words if word not in overrides]
-    return [*map(_named, with_home(overrides)), *options]
+    asked = parser.parse_intermixed_args(list(words))
+    options = [word for word in words if word not in asked.overrides]
+    overrides = [*map(_named, map(kept_apart, with_home(asked.overrides)))]
+    _check_strangers(overrides, asked)
+    return [*overrides, *options]
+
+
+def _check_strangers(overrides: Sequence[str], asked: Any) -> None:
+    """Looks at what the files on the way would have Hydra import, before Hydra does.
+
+    Args:
+      overrides: of the command line.
+      asked: its other words, as Hydra's parser has read them.
+    """
+    for word in ("config_path", "config_name", "experimental_rerun"):
+        if getattr(asked, word, None) is not None:
+            raise UsageError(
+                f"--{word.replace('_', '-')}: there is one configuration, train.yaml; --config-dir adds a folder of "
+                "options to it"
+            )
+    single = [word for word in overrides if not OverridesParser.create().parse_override(word).is_sweep_override()]
+    if asked.config_dir is not None:
+        if any(word.startswith("hydra.searchpath") for word in overrides):
+            raise UsageError("hydra.searchpath and --config-dir are given both; name all folders in hydra.searchpath")
+        single.append(f"hydra.searchpath=['file://{Path(asked.config_dir).absolute()}']")
+    try:
+        cfg = compose_unchecked(*single, with_hydra=True)
+    except (HydraException, OmegaConfBaseException, YAMLError, UnicodeDecodeError):
+        return  # Hydra composes the same, and what it says of it is told
+    check_program(cfg, overrides)
 
 
 def _refuse_option(message: str) -> NoReturn:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from vae_lab.config.checks.facts import AXES, Config, bits_offset, fact, has_closed_form_kl
+from vae_lab.config.checks.targets import check_allowed
 from vae_lab.config.compose import plain
 from vae_lab.errors import UsageError
 
@@ -84,8 +85,13 @@ def first_counted(patience: int | None, estimator: dict[str, Any]) -> int:
 
 
 def settings_of(cfg: Config) -> Settings:
-    """The settings of a composed configuration."""
+    """The settings of a composed configuration.
+
+    Raises:
+      UsageError: where it is of another version, or names what is no part.
+    """
     described = plain(cfg)
+    check_allowed(described)
     training, evaluation = described["training"], described["evaluation"]
     for group, kind in (("training", TrainingSettings), ("evaluation", EvaluationSettings)):
         if lacking := sorted({one.name for one in fields(kind)} - described[group].keys()):

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
+from vae_lab.config.credentials import TRACKING, tracking_address
 from vae_lab.console.terminal import print_whatever
 from vae_lab.errors import UsageError
 
@@ -38,7 +39,7 @@ def command(
         print_whatever()
         marked = {word for word in arguments if word.startswith("-")}
         pairs = [word.partition("=") for word in arguments if word not in marked and "=" in word]
-        given = {key: value for key, _, value in pairs}
+        given = {key: tracking_address(value) if key == TRACKING else value for key, _, value in pairs}
         words = Words(given, [word for word in arguments if word not in marked and "=" not in word], marked)
         unknown = (set() if keys is None else set(given) - set(keys)) | (marked - set(flags))
         if unknown or "" in given.values() or len(given) < len(pairs) or (words.names and not names):

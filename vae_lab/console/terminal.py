@@ -1,12 +1,15 @@
 """Tables in the terminal."""
 
 import io
+import re
 import sys
 from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+
+CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # with which a name would move the cursor, or worse
 
 
 def print_whatever() -> None:
@@ -19,7 +22,7 @@ def print_whatever() -> None:
 def console() -> Console:
     """The terminal; a file gets lines of 140 columns."""
     print_whatever()
-    return Console(width=None if sys.stdout.isatty() else 140)
+    return Console(width=None if sys.stdout.isatty() else 140, markup=False)  # a name may hold [brackets]
 
 
 def show_lines(
@@ -30,7 +33,7 @@ def show_lines(
     for place, column in enumerate(header):
         screen.add_column(column, justify="left" if place < left else "right", overflow="fold")
     for line in lines:
-        screen.add_row(*line)
+        screen.add_row(*(CONTROLS.sub("", text) for text in line))
     console().print(screen)
 
 

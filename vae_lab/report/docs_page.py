@@ -7,7 +7,7 @@ from vae_lab.report.files import verdicts_markdown
 from vae_lab.report.format import interval, number, p_text, seeds_text
 from vae_lab.report.headline import headline, method, origin, rule
 from vae_lab.report.report import Report
-from vae_lab.report.table import markdown_table
+from vae_lab.report.table import markdown_table, markdown_text
 from vae_lab.study.study import Study
 from vae_lab.tracking.environment import COMMIT
 
@@ -17,7 +17,12 @@ INDEX_BEGIN, INDEX_END = "<!-- pages -->\n", "<!-- end of pages -->\n"
 def results_markdown(report: Report) -> str:
     """The results in Markdown: verdicts, table, differences, values by seed, where they are from."""
     study = report.study
-    parts = [f"# {study.name}\n", f"{study.question or ''}\n", f"    {study.command}\n", f"{headline(report)}\n"]
+    parts = [
+        f"# {study.name}\n",
+        f"{markdown_text(study.question or '')}\n",
+        f"    {study.command}\n",
+        f"{headline(report)}\n",
+    ]
     if report.verdicts:
         parts += [verdicts_markdown(report), f"{rule(report)}\n"]
     parts += ["## Results\n", report.table.markdown()]

@@ -3,6 +3,7 @@
 import csv
 import io
 import math
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -15,6 +16,8 @@ PARTS = ("mean", "standard error", "95% low", "95% high")
 LATEX = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "†": r"\dag{}"} | {
     sign: f"\\{sign}" for sign in "&%$#_{}"
 }
+FORMULAS = ("=", "+", "-", "@", "\t", "\r")  # with which a cell begins that a spreadsheet computes
+PAGE_LINK = re.compile(r"\[[\w.-]+\]\([\w.-]+\.md\)")
 
 
 class Cell(NamedTuple):
@@ -108,16 +111,40 @@ def latex_text(text: str) -> str:
 def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]], left: int = 1) -> str:
     """A Markdown table whose first columns (`left` of them) hold words and whose others hold numbers."""
     lines = [header, ["---" if place < left else "---:" for place in range(len(header))], *rows]
-    cells = ([" ".join(text.split()).replace("|", r"\|") for text in line] for line in lines)
+    cells = ([markdown_text(" ".join(text.split())) for text in line] for line in lines)
     return "".join(f"| {' | '.join(line)} |\n" for line in cells)
+
+
+def markdown_text(text: str) -> str:
+    """A text as Markdown shows it: without HTML, and with no link but to a page beside it.
+
+    >>> markdown_text("a<b>|c"), markdown_text("p < 0.001")
+    ('a&lt;b>\\\\|c', 'p < 0.001')
+    """
+    text = re.sub(r"<(?=[A-Za-z/!?])", "&lt;", text).replace("|", r"\|")
+    return text if PAGE_LINK.fullmatch(text) else text.replace("](", r"]\(")
+
+
+def csv_text(value: Any) -> Any:
+    """A value that no spreadsheet takes for a formula; numbers, also as text, stay as they are.
+
+    >>> csv_text("=1+1"), csv_text("-23.4"), csv_text(-23.4), csv_text("mvn")
+    ("'=1+1", '-23.4', -23.4, 'mvn')
+    """
+    if not isinstance(value, str) or not value.startswith(FORMULAS):
+        return value
+    try:
+        float(value)
+    except ValueError:
+        return f"'{value}"
+    return value
 
 
 def csv_table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     """A CSV file's text."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
+    writer.writerows([csv_text(value) for value in row] for row in (header, *rows))
     return text.getvalue()
 
 

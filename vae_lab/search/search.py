@@ -18,7 +18,7 @@ from vae_lab.report.format import clock
 from vae_lab.run.job import check_sweep
 from vae_lab.run.lock import Lock, Locked, locks_folder
 from vae_lab.search.space import Point, Space, check_space, read_space
-from vae_lab.search.storage import ask_again, find_study, key_of, make_part, open_storage, open_study
+from vae_lab.search.storage import address_of, ask_again, find_study, key_of, make_part, open_storage, open_study
 from vae_lab.search.trials import Trials, jobs_of
 from vae_lab.study.code import Sources
 from vae_lab.study.plan import to_override
@@ -49,7 +49,7 @@ def search(
         check_workers(config)
         check_settings(config, settings)
         space = read_space(settings["params"], arguments, parse)
-        storage = open_storage(settings["storage"]).url
+        storage = address_of(open_storage(settings["storage"]))
         identities: dict[str, str] = {}
         composer, sources = Composer(compose), Sources()
 

@@ -13,6 +13,8 @@ from filelock import FileLock
 from hydra.errors import InstantiationException
 from optuna.trial import TrialState
 
+from vae_lab.config.checks.targets import SEARCHES
+from vae_lab.config.credentials import storage_address, with_password, without_password
 from vae_lab.config.parts import make
 from vae_lab.errors import UsageError
 from vae_lab.tracking.store import SQLITE, database_path
@@ -21,6 +23,11 @@ SECONDS_FOR_THE_DATABASE = 60
 SETTINGS, AGAIN = "vae_lab.search", "vae_lab.again"
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+
+def address_of(storage: Any) -> str:
+    """The address of an opened database, as jobs are told it: whole, but for the password."""
+    return storage_address(storage.url)
 
 
 @lru_cache(maxsize=8)
@@ -33,7 +40,7 @@ def open_storage(url: str) -> Any:
     try:
         path = database_path(url)
         if path is None:
-            return optuna.storages.RDBStorage(url)
+            return optuna.storages.RDBStorage(with_password(url))
         path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{path}.lock", timeout=SECONDS_FOR_THE_DATABASE):
             # Write-ahead logging lets several jobs report at once.
@@ -42,7 +49,7 @@ def open_storage(url: str) -> Any:
             waiting = {"connect_args": {"timeout": SECONDS_FOR_THE_DATABASE}}
             return optuna.storages.RDBStorage(f"{SQLITE}{path}", engine_kwargs=waiting)
     except (OSError, ImportError, RuntimeError, sqlite3.Error, sqlalchemy.exc.SQLAlchemyError) as error:
-        told = " ".join(str(error).split())[:200]
+        told = without_password(" ".join(str(error).split()))[:200]
         raise UsageError(
             f"hydra.sweeper.storage={url} cannot be opened ({told}); name a database as in sqlite:////tmp/optuna.db"
         ) from error
@@ -57,7 +64,7 @@ def make_part(name: str, option: Mapping[str, Any] | None) -> Any:
     if option is None:
         return None
     try:
-        return make(option)
+        return make(option, SEARCHES)
     except InstantiationException as error:
         raise UsageError(f"hydra.sweeper.{name}: {' '.join(str(error).split())[:300]}") from None
 

@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from vae_lab.config.checks.lookups import check_interpolations
 from vae_lab.config.compose import compose_unchecked, plain
 from vae_lab.config.composer import Composer
 from vae_lab.config.options import CONF, option_names, read_option
@@ -44,7 +45,9 @@ def read_experiment(name: str, places: Sequence[str] = (), sources: Sources | No
     """
     if name not in experiment_names():
         raise UsageError(f"experiment={name} is not in conf/experiment; there are {', '.join(experiment_names())}")
-    content = plain(read_option("experiment", name)).get("study")
+    written = read_option("experiment", name)
+    check_interpolations(written, ())
+    content = plain(written).get("study")
     if content is None:
         raise UsageError(f"experiment={name} has no study, so there is nothing to report")
     composer, sources, jobs = Composer(lambda overrides: compose_unchecked(*overrides)), sources or Sources(), []

@@ -7,6 +7,7 @@ from urllib.request import url2pathname
 
 import numpy as np
 
+from vae_lab.errors import UsageError
 from vae_lab.study.identity import Identity
 from vae_lab.tracking import frame_names
 from vae_lab.tracking.records import RunRecord
@@ -26,18 +27,34 @@ def local_folder(record: RunRecord) -> Path | None:
 
 
 def artifact(store: Store, record: RunRecord, name: str, folder: Path) -> Path | None:
-    """A file of a run, fetched into the folder if it is not on this machine; None where the run has no such file."""
+    """A file of a run, fetched into the folder if it is not on this machine; None where the run has no such file.
+
+    Raises:
+      UsageError: where the file, by its name or by a link, or the run's id leads out of the folder it belongs to.
+    """
     local = local_folder(record)
     if local is not None:
-        return local / name if (local / name).is_file() else None
+        return path if (path := inside(local, name)).is_file() else None
     from mlflow.exceptions import MlflowException
 
-    target = folder / record.run_id
+    target = inside(folder, record.run_id)
+    inside(target, name)
     target.mkdir(parents=True, exist_ok=True)
     try:
         return Path(store.client.download_artifacts(record.run_id, name, str(target)))
     except (MlflowException, OSError):
         return None
+
+
+def inside(folder: Path, name: str) -> Path:
+    """A place in a folder.
+
+    Raises:
+      UsageError: where the name, or a link that it names, leads out of it.
+    """
+    if not (folder / name).resolve().is_relative_to(folder.resolve()):
+        raise UsageError(f"{name} leads out of {folder}; a run's files are its own, and this one is not read")
+    return folder / name
 
 
 def last_frames(store: Store, record: RunRecord, folder: Path) -> dict[str, tuple[int, Path]]:

@@ -12,6 +12,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from vae_lab.config.credentials import authorization, tracking_address
 from vae_lab.errors import UsageError
 from vae_lab.tracking import database
 
@@ -68,10 +69,15 @@ def database_path(uri: str) -> Path | None:
     return Path(uri.removeprefix(SQLITE)).expanduser().resolve() if uri.startswith(SQLITE) else None
 
 
-@lru_cache(maxsize=8)
 def open_store(
     uri: str, experiment_name: str | None = None, artifacts: str | None = None, existing: bool = False
 ) -> Store:
+    """A store as `_open_store` says; user and password of a server's address go into the environment, for MLflow."""
+    return _open_store(tracking_address(uri), experiment_name, artifacts, existing)
+
+
+@lru_cache(maxsize=8)
+def _open_store(uri: str, experiment_name: str | None, artifacts: str | None, existing: bool) -> Store:
     """Opens a store, making the database (under a lock) and the experiment where they do not exist.
 
     Args:
@@ -183,7 +189,8 @@ def _require_server(uri: str) -> None:
     if not uri.startswith(("http://", "https://")):
         raise UsageError(f"tracking.uri={uri} must begin with sqlite:/// or http://")
     try:
-        urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=SECONDS_FOR_THE_SERVER).close()
+        asked = urllib.request.Request(f"{uri.rstrip('/')}/health", headers=authorization())
+        urllib.request.urlopen(asked, timeout=SECONDS_FOR_THE_SERVER).close()
     except OSError as error:
         raise UsageError(
             f"tracking.uri={uri} does not answer ({error}); start it with `mlflow server`, "

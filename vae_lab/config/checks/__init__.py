@@ -10,6 +10,7 @@ from omegaconf import OmegaConf
 
 from vae_lab.config.checks.facts import AXES, Config
 from vae_lab.config.checks.kinds import check_kinds, check_nulls, check_there
+from vae_lab.config.checks.lookups import check_interpolations
 from vae_lab.config.checks.notes import note_on_pixels as note_on_pixels
 from vae_lab.config.checks.optimizers import check_layers, check_optimizer
 from vae_lab.config.checks.pairs import (
@@ -33,6 +34,7 @@ from vae_lab.config.checks.sizes import (
     check_validation,
     check_warmup,
 )
+from vae_lab.config.checks.targets import check_allowed
 from vae_lab.config.checks.values import (
     check_bounds,
     check_choices,
@@ -41,6 +43,7 @@ from vae_lab.config.checks.values import (
     check_numbers,
     check_words,
 )
+from vae_lab.config.credentials import has_password, without_password
 from vae_lab.config.options import stated_facts
 from vae_lab.data.dataset import identity, load, source_of
 from vae_lab.data.verified import verify
@@ -52,6 +55,11 @@ def check_tracking(cfg: Config) -> None:
     uri, folder, name = (cfg.tracking[key] for key in ("uri", "artifacts", "experiment_name"))
     if not str(name):
         raise UsageError("tracking.experiment_name is empty; name an MLflow experiment")
+    if has_password(str(uri)):  # those of the command line are taken out before anything is composed
+        raise UsageError(
+            f"tracking.uri={without_password(str(uri))}: a file must hold no password; give it on the command line, or "
+            "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
+        )
     if str(uri).startswith(("http://", "https://")):
         return
     place = str(uri).removeprefix("sqlite:///")
@@ -110,6 +118,7 @@ ACROSS_AXES: tuple[Callable[[Config], None], ...] = (
 )
 CHECKS: tuple[Callable[[Config], None], ...] = (
     check_kinds,
+    check_allowed,
     check_targets,
     check_counts,
     check_numbers,
@@ -133,6 +142,7 @@ CHECKS: tuple[Callable[[Config], None], ...] = (
 
 def check(cfg: Config) -> None:
     """Raises UsageError for the first thing that cannot work."""
+    check_interpolations(cfg)
     check_there(cfg)
     # Resolved once: a check reads hundreds of settings, and each of them would be resolved at each reading.
     resolved = OmegaConf.create(OmegaConf.to_container(cfg, resolve=True))

@@ -1,0 +1,1 @@
+"""The commands: a module each, whose docstring is its usage and whose `main` takes its words."""
