@@ -20,6 +20,7 @@ from vae_lab.run.job import MOST_ATTEMPTS, check_sweep
 from vae_lab.run.lock import Locked, locks_folder
 from vae_lab.study.jobs import CheckedJob, checked_plan
 from vae_lab.study.plan import to_override
+from vae_lab.sweep.apart import MOST_STRUCTURES
 from vae_lab.tracking.standing import adopt_alike, standings, standings_in
 from vae_lab.tracking.store import open_store
 
@@ -39,6 +40,7 @@ def multirun(
     given: Mapping[str, Sequence[str]],
     compose: Callable[[Sequence[str]], Any],
     launch: Launch,
+    launch_apart: Launch | None = None,
 ) -> None:
     """Plans, checks, runs and reports a sweep; exits with code 1 if a job failed.
 
@@ -47,6 +49,7 @@ def multirun(
       given: the command line, by key the texts of its values.
       compose: overrides -> one job's configuration.
       launch: lists of overrides, one a job -> Hydra's job returns.
+      launch_apart: the same in another process than this one, for jobs of more structures than it can hold.
     """
     study = plain(config.study) if config.study is not None else None
     try:
@@ -80,6 +83,8 @@ def multirun(
         left = [job for job, standing in zip(jobs, found, strict=True) if not standing.done]
     if len(left) < len(jobs):
         print(f"{len(jobs) - len(left)} of them are done already, {len(left)} to do", flush=True)
+    if launch_apart is not None and len({job.structure for job in left}) > MOST_STRUCTURES:
+        launch = launch_apart
     status, failed = "KILLED", {}
     try:
         failed = run_all(left, parent, began, launch)
