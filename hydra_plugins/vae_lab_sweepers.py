@@ -1,7 +1,7 @@
 """Hydra's door to `vae_lab.sweep`: plugins must live in the package `hydra_plugins`."""
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from hydra._internal.core_plugins.basic_launcher import BasicLauncher
@@ -29,7 +29,7 @@ class LabSweeper(Sweeper):
         """The command line's overrides."""
         return OverridesParser.create(config_loader=self.loader).parse_overrides(arguments)
 
-    def actions(self) -> dict[str, Callable[..., Any]]:
+    def actions(self) -> dict[str, Any]:
         """`compose`: overrides -> one job's configuration; `launch`: lists of overrides -> Hydra's job returns.
 
         `launch_apart` is `launch` for many structures, where the launcher has no processes of its own.

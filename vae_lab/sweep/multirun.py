@@ -95,7 +95,7 @@ def multirun(
         finished = sum(row.finished for row in table.rows)
         parent.close(table, finished, status)
         show_table(table, f"{finished} of {len(jobs)} jobs done in {clock(time.time() - began)}")
-        page = report_of(parent, Path(config.paths.outputs) / "reports" / (name or parent.run.run_id))
+        page, lost = page_of(parent, Path(config.paths.outputs) / "reports" / (name or parent.run.run_id))
         print(f"\nSee it in MLflow:\n  {store.ui_command()}\nsweep: {parent.run.run_id}\npage: {page}")
         if finished < len(jobs):
             repeating = ", without sweep.repeat=all," if config.sweep.repeat == "all" else ""
@@ -106,6 +106,7 @@ def multirun(
         )
         for name, reason in failed.items():
             print(f"  {name}: {type(reason).__name__}: {' '.join(str(reason).split())[:200]}")
+    if failed or lost:
         sys.exit(1)
 
 
@@ -122,6 +123,19 @@ def check_workers(config: Any) -> None:
     workers = config.hydra.launcher.get("n_jobs")
     if workers is not None and (not isinstance(workers, int) or workers == 0 or workers < -1):
         raise UsageError(f"hydra.launcher.n_jobs={workers} must be at least 1, or -1 for one worker a core")
+
+
+def page_of(parent: Any, folder: Path) -> tuple[str, bool]:
+    """Where the sweep's report is, or why it is not and how to come to it; and whether that is so.
+
+    The runs are in the store, whatever becomes of their report.
+    """
+    try:
+        return str(report_of(parent, folder)), False
+    except Exception as error:  # whatever a report can raise, of files, of its runs or of itself
+        again = shlex.join(["python", "scripts/report.py", f"sweep={parent.run.run_id}"])
+        told = " ".join(str(error).split())[:200]
+        return f"none, the report failed ({type(error).__name__}: {told}); all runs are kept: {again}", True
 
 
 def report_of(parent: Any, folder: Path) -> Path:
