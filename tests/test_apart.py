@@ -65,3 +65,7 @@ def test_a_sweep_whose_process_is_replaced_comes_to_bitwise_the_same(sweep, monk
     assert str(os.getpid()) not in processes
     assert told(there) == told(here)
     assert len(told(here)) == 2
+    monkeypatch.setattr(apart, "MOST_GROWTH", 10**12)
+    kept = sweep("kept", words)
+    assert len({run.tags["vae_lab.process"] for run in runs_tagged(kept, "vae_lab.kind", "run")}) == 1
+    assert told(kept) == told(here)

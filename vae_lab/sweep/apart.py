@@ -78,7 +78,10 @@ def _launch(payload: bytes) -> list[Any]:
     launcher, state, overrides, number = cloudpickle.loads(payload)
     setup_globals()
     Singleton.set_state(state)
-    return list(launcher.launch([overrides], initial_job_idx=number))
+    returns = list(launcher.launch([overrides], initial_job_idx=number))
+    for one in returns:  # nobody asks for them, and not all of Hydra's own classes that they are made of can be sent
+        one.cfg = one.hydra_cfg = None
+    return returns
 
 
 def _end_with_parent() -> None:
