@@ -10,7 +10,7 @@ import platform
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from benchmarks import evaluation, jobs, plain_formulas, report_time, startup, training
+from benchmarks import evaluation, jobs, many_jobs, plain_formulas, report_time, startup, training
 from benchmarks.specification import MODELS, QUICK
 from vae_lab.tracking.environment import environment
 
@@ -59,6 +59,12 @@ REPORTS = """\
 
 The report of a study, all its runs in one sqlite store; it reads them itself.
 """
+MANY_JOBS = """## Many jobs
+
+A sweep whose jobs have all finished, in one sqlite store: its plan (every job composed, checked and identified), what
+the same command asks of the store again, one look of `watch`, and the report. How often the store is asked does not
+grow with the jobs, which `tests/test_many_jobs.py` counts.
+"""
 FORMULAS = """\
 ## Formulas written otherwise
 
@@ -105,6 +111,8 @@ def measure(quick: bool) -> str:
     add(jobs.table(jobs.measure(overrides)))
     add(REPORTS)
     add(report_time.table(report_time.Size(arms=2, seeds=2, epochs=5, images=10) if quick else report_time.Size()))
+    add(MANY_JOBS)
+    add(many_jobs.table(report_time.Size(arms=2, seeds=2, epochs=5, images=10) if quick else report_time.Size()))
     add(FORMULAS)
     add(plain_formulas.table(1 if quick else plain_formulas.TURNS))
     add(STARTUP.format(often="once" if quick else f"{STARTS} times"))

@@ -4,6 +4,7 @@ import sqlite3
 import tempfile
 import time
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,8 +44,15 @@ class Reported:
     page_bytes: int
 
 
-def fill(store: Store, folder: Path, size: Size) -> Study:
-    """Writes arms x seeds finished runs into a store, each with its metrics by epoch and its values by image."""
+def fill(store: Store, folder: Path, size: Size, evaluations: Sequence[str] | None = None) -> Study:
+    """Writes arms x seeds finished runs into a store, each with its metrics by epoch and its values by image.
+
+    Args:
+      store: it, in a sqlite file.
+      folder: for the runs' artifacts.
+      size: how many.
+      evaluations: the runs' identities, seeds innermost; names where there are none.
+    """
     runs, tags, params, metrics, latest, jobs = [], [], [], [], [], []
     draw = np.random.default_rng(0)
     for arm in range(size.arms):
@@ -55,9 +63,9 @@ def fill(store: Store, folder: Path, size: Size) -> Study:
             elbo = draw.normal(-90 + 0.1 * arm, 10, size.images)
             np.savez(place / "evaluation" / "test.npz", elbo=elbo)
             now = int(time.time() * 1000)
-            evaluation = f"{name}-s{seed}"
+            evaluation = evaluations[len(jobs)] if evaluations else f"{name}-s{seed}"
             jobs.append(PlannedJob(name, seed, (f"arm={arm}", f"seed={seed}"), evaluation))
-            runs.append((run_id, f"{name}-s{seed}", "FINISHED", now, now + 1000, "active", place.as_uri(), 1))
+            runs.append((run_id, f"{name}-s{seed}", "FINISHED", now, now + 1000, "active", place.as_uri(), 1, "nobody"))
             own = {"vae_lab.experiment": NAME, "vae_lab.arm": name, "vae_lab.evaluation": evaluation}
             own |= {"vae_lab.kind": "run"}
             tags += [(key, text, run_id) for key, text in own.items()]
@@ -72,8 +80,8 @@ def fill(store: Store, folder: Path, size: Size) -> Study:
             latest += [(f"test/{key}", value, now, size.epochs, False, run_id) for key, value in final.items()]
     path = database_path(store.uri)
     with sqlite3.connect(path) as database:
-        columns = "run_uuid, name, status, start_time, end_time, lifecycle_stage, artifact_uri, experiment_id"
-        database.executemany(f"INSERT INTO runs ({columns}) VALUES (?,?,?,?,?,?,?,?)", runs)
+        columns = "run_uuid, name, status, start_time, end_time, lifecycle_stage, artifact_uri, experiment_id, user_id"
+        database.executemany(f"INSERT INTO runs ({columns}) VALUES (?,?,?,?,?,?,?,?,?)", runs)
         database.executemany("INSERT INTO tags (key, value, run_uuid) VALUES (?,?,?)", tags)
         database.executemany("INSERT INTO params (key, value, run_uuid) VALUES (?,?,?)", params)
         columns = "key, value, timestamp, run_uuid, step, is_nan"

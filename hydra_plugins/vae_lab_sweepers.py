@@ -1,9 +1,10 @@
 """Hydra's door to `vae_lab.sweep`: plugins must live in the package `hydra_plugins`."""
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
+from hydra._internal.core_plugins.basic_launcher import BasicLauncher
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.core.plugins import Plugins
@@ -28,11 +29,18 @@ class LabSweeper(Sweeper):
         """The command line's overrides."""
         return OverridesParser.create(config_loader=self.loader).parse_overrides(arguments)
 
-    def actions(self) -> dict[str, Callable[..., Any]]:
-        """`compose`: overrides -> one job's configuration; `launch`: lists of overrides -> Hydra's job returns."""
+    def actions(self) -> dict[str, Any]:
+        """`compose`: overrides -> one job's configuration; `launch`: lists of overrides -> Hydra's job returns.
+
+        `launch_apart` is `launch` for many structures, where the launcher has no processes of its own.
+        """
+        from vae_lab.sweep.apart import Apart
+
+        alone = isinstance(self.launcher, BasicLauncher) or self.config.hydra.launcher.get("n_jobs") == 1
         return {
             "compose": lambda overrides: self.loader.load_sweep_config(self.config, list(overrides)),
             "launch": lambda batch: self.launcher.launch(batch, initial_job_idx=0),
+            "launch_apart": Apart(self.launcher) if alone else None,
         }
 
 

@@ -171,6 +171,7 @@ def test_the_quick_page_has_every_section_and_row(capsys):
         "Log-likelihood": 1,
         "Jobs of a sweep": 2,
         "Reports": 1,
+        "Many jobs": 1,
         "Start-up": len(startup.COMMANDS),
         "Formulas written otherwise": 3,
     }

@@ -2,11 +2,12 @@
 
 import itertools
 import random
-import sys
+from collections.abc import Iterator
 from typing import Any
 
 from vae_lab.config import compose
 from vae_lab.config.checks import ACROSS_AXES
+from vae_lab.config.checks.facts import Resolved
 from vae_lab.config.options import option_names, read_option
 from vae_lab.errors import UsageError
 
@@ -14,51 +15,92 @@ AXES = ("binarization", "encoder", "posterior", "decoder", "likelihood", "prior"
 
 Combination = tuple[str, ...]  # an option of each axis, in the order of AXES
 Pair = tuple[int, str, int, str]  # two axes by their number, and an option of each
+Choice = dict[int, str]  # of some axes, by their number, an option each
 
 
-class Options(dict):
-    """Settings by name, and by attribute as the checks read them."""
-
-    __getattr__ = dict.__getitem__
+class Unchosen(Exception):
+    """A check has read an axis of which no option is chosen yet."""
 
 
-def reason(combination: Combination, base: Any, options: dict[tuple[str, str], Any]) -> str | None:
-    """Why a combination is illegal, or None where it is legal."""
-    cfg = Options(base)
-    for axis, name in zip(AXES, combination, strict=True):
-        cfg[axis] = options[axis, name]
-    try:
-        for check in ACROSS_AXES:
+class _Partial(Resolved):
+    """A configuration in which not every axis is chosen."""
+
+    def __missing__(self, name: str) -> Any:
+        raise Unchosen(name) if name in AXES else KeyError(name)
+
+
+class Options:
+    """The options of every axis, and the configuration that they are put into: 28 x 28 grey pixels.
+
+    Args:
+      *overrides: changes of the configuration.
+    """
+
+    def __init__(self, *overrides: str):
+        base = compose.plain(compose.compose_unchecked("data=mnist", *overrides))
+        self._base = Resolved.of({key: value for key, value in base.items() if key not in AXES})
+        self._options = {
+            (axis, name): Resolved.of(compose.plain(read_option(axis, name)))
+            for axis in AXES
+            for name in option_names(axis)
+        }
+
+    def reason(self, check: Any, choice: Choice) -> str | None:
+        """Why a check refuses a choice, or None where it does not.
+
+        Raises:
+          Unchosen: where that depends on another axis.
+        """
+        cfg = _Partial(self._base)
+        for number, name in choice.items():
+            cfg[AXES[number]] = self._options[AXES[number], name]
+        try:
             check(cfg)
-    except UsageError as error:
-        return sys.intern(str(error))  # one text for the many combinations that it refuses
-    return None
+        except UsageError as error:
+            return str(error)
+        return None
+
+    def refused_by(self, check: Any, choice: Choice) -> Iterator[tuple[Choice, str]]:
+        """All that a check refuses of what a choice leaves open: the options that it has read, and why."""
+        try:
+            why = self.reason(check, choice)
+        except Unchosen as error:
+            axis = str(error)
+            for name in option_names(axis):
+                yield from self.refused_by(check, {**choice, AXES.index(axis): name})
+        else:
+            if why is not None:
+                yield choice, why
 
 
-def combinations(*overrides: str) -> tuple[list[Combination], dict[Combination, str]]:
-    """All combinations of options on a data set of 28 x 28 grey pixels: the legal ones, and why the others are not.
+def combinations(*overrides: str) -> tuple[list[Combination], list[tuple[Choice, str]]]:
+    """The legal combinations of options over all axes, and every choice that a check refuses, with its reason.
+
+    A combination is legal that holds none of these choices. Axis after axis is chosen, and what is refused already is
+    not chosen further.
 
     Args:
       *overrides: changes of the configuration that the options are put into.
     """
-
-    def with_attributes(node: Any) -> Any:
-        return Options({key: with_attributes(value) for key, value in node.items()}) if isinstance(node, dict) else node
-
-    base = with_attributes(compose.plain(compose.compose_unchecked("data=mnist", *overrides)))
-    options = {
-        (axis, name): with_attributes(compose.plain(read_option(axis, name)))
-        for axis in AXES
-        for name in option_names(axis)
-    }
-    legal, illegal = [], {}
-    for combination in itertools.product(*(option_names(axis) for axis in AXES)):
-        why = reason(combination, base, options)
-        if why is None:
-            legal.append(combination)
-        else:
-            illegal[combination] = why
-    return legal, illegal
+    options = Options(*overrides)
+    refused: list[tuple[Choice, str]] = []
+    for check in ACROSS_AXES:  # what one has refused is not told by another
+        found = options.refused_by(check, {})
+        refused += [one for one in found if not any(before.items() <= one[0].items() for before, _ in refused)]
+    # By the last of its axes and by all of them: the choices that end there.
+    ending: list[dict[tuple[int, ...], set[Combination]]] = [{} for _ in AXES]
+    for choice, _ in refused:
+        axes = tuple(sorted(choice))
+        ending[axes[-1]].setdefault(axes, set()).add(tuple(choice[axis] for axis in axes))
+    legal: list[Combination] = [()]
+    for axis, by_axes in zip(AXES, ending, strict=True):
+        grown = ((*combination, name) for combination in legal for name in option_names(axis))
+        legal = [
+            combination
+            for combination in grown
+            if not any(tuple([combination[axis] for axis in axes]) in names for axes, names in by_axes.items())
+        ]
+    return legal, refused
 
 
 def pairs_of(combination: Combination) -> set[Pair]:
@@ -86,29 +128,33 @@ def covering_set(legal: list[Combination], candidates: int = 200) -> list[Combin
     return chosen
 
 
-def illegal_pairs(legal: list[Combination], illegal: dict[Combination, str]) -> dict[Pair, str]:
+def illegal_pairs(legal: list[Combination], refused: list[tuple[Choice, str]]) -> dict[Pair, str]:
     """The pairs that occur in no legal combination, each with its reason.
 
     Where no check speaks of both options, some axis has none of its options left by the two of them together: the
     reason is then made of what each of the two refuses there.
     """
-    possible = set().union(*map(pairs_of, legal))
+    every = {
+        (one, a, other, b)
+        for one, other in itertools.combinations(range(len(AXES)), 2)
+        for a, b in itertools.product(option_names(AXES[one]), option_names(AXES[other]))
+    }
+    illegal = every - set().union(*map(pairs_of, legal))
     direct: dict[Pair, str] = {}
-    refused: set[Pair] = set()
-    for combination, why in illegal.items():
-        for pair in pairs_of(combination) - possible:
-            one, a, other, b = pair
-            refused.add(pair)
-            if f"{AXES[one]}={a}" in why and f"{AXES[other]}={b}" in why:
+    for choice, why in refused:
+        for one, other in itertools.combinations(sorted(choice), 2):
+            a, b = choice[one], choice[other]
+            pair = one, a, other, b
+            if pair in illegal and f"{AXES[one]}={a}" in why and f"{AXES[other]}={b}" in why:
                 direct.setdefault(pair, why)
     told = direct
     while more := {
         pair: reason
-        for pair in sorted(refused - told.keys())
+        for pair in sorted(illegal - told.keys())
         if (reason := _through_another_axis(pair, told)) is not None
     }:
         told = told | more
-    return {pair: told.get(pair, "no combination over all axes holds both") for pair in sorted(refused)}
+    return {pair: told.get(pair, "no combination over all axes holds both") for pair in sorted(illegal)}
 
 
 def _through_another_axis(pair: Pair, told: dict[Pair, str]) -> str | None:

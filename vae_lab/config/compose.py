@@ -13,6 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from vae_lab.config.checks import check
+from vae_lab.config.checks.facts import Resolved
 from vae_lab.config.checks.lookups import check_interpolations, check_resolved
 from vae_lab.config.credentials import kept_apart
 from vae_lab.config.options import CONF, PACKAGE
@@ -66,6 +67,8 @@ def default_tracking_uri() -> str:
 
 def plain(cfg: Any) -> dict[str, Any]:
     """A configuration as nested dicts and lists, all interpolations resolved."""
+    if isinstance(cfg, Resolved):
+        return cfg.plain()
     return cast(dict[str, Any], OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True))
 
 
@@ -93,8 +96,8 @@ def from_yaml(text: str, overrides: Sequence[str] = ()) -> Any:
             raise UsageError(f"{override}: the run's configuration has no such key") from error
     try:
         check(cfg)
-    except OmegaConfBaseException as error:  # a setting that a check reads is not there
-        raise UsageError(f"the configuration is of another version of vae_lab: {str(error).splitlines()[0]}") from None
+    except (AttributeError, KeyError) as error:  # a setting that a check reads is not there
+        raise UsageError(f"the configuration is of another version of vae_lab: {error}") from None
     return cfg
 
 

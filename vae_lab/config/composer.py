@@ -1,6 +1,9 @@
 """Many configurations that differ in a few values, each as Hydra would compose it, but quickly."""
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, cast
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -9,6 +12,8 @@ from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from vae_lab.config.checks import resolved
+from vae_lab.config.checks.facts import Resolved
 from vae_lab.config.checks.launching import check_hydra
 from vae_lab.config.compose import compose_unchecked
 from vae_lab.config.refusals import refusal
@@ -16,6 +21,53 @@ from vae_lab.errors import UsageError
 
 Compose = Callable[[Sequence[str]], Any]  # overrides -> a configuration
 TOP_LEVEL = ("seed", "latent_size")  # keys without a dot that hold values; others choose options
+
+
+@dataclass(frozen=True)
+class _Composed:
+    """What Hydra has composed of a choice of options.
+
+    Attributes:
+      cfg: it.
+      resolved: its values; None where some are missing, and have to be given.
+      words: those that its interpolations are made of: a key with one of them may change other keys too.
+    """
+
+    cfg: Any
+    resolved: Resolved | None
+    words: set[str]
+
+    @classmethod
+    def of(cls, cfg: Any) -> "_Composed":
+        """Keeps a configuration."""
+        try:
+            values = resolved(cfg)
+        except UsageError:
+            values = None
+        return cls(cfg, values, set(re.findall(r"\w+", " ".join(interpolations(OmegaConf.to_container(cfg))))))
+
+    def with_values(self, values: Sequence[Override]) -> Resolved:
+        """The configuration with values laid over it."""
+        quick = None if self.resolved is None else Resolved.of(self.resolved)
+        if quick is not None and all(self._set(quick, one) for one in values):
+            return quick
+        cfg = self.cfg.copy()
+        for one in values:
+            OmegaConf.update(cfg, one.key_or_group, one.value(), merge=True)
+        return resolved(cfg)
+
+    def _set(self, node: Any, one: Override) -> bool:
+        """Sets a plain value of a key that there is and that no other follows; False where it is not so simple."""
+        value = one.value()
+        *groups, leaf = keys = one.key_or_group.split(".")
+        if isinstance(value, dict) or "${" in str(value) or self.words & set(keys):
+            return False
+        for group in groups:
+            node = node.get(group) if isinstance(node, dict) else None
+        if not isinstance(node, dict) or leaf not in node or isinstance(node[leaf], dict):
+            return False
+        node[leaf] = value
+        return True
 
 
 class Composer:
@@ -26,27 +78,24 @@ class Composer:
 
     def __init__(self, compose: Compose):
         self._compose = compose
-        self._parser = OverridesParser.create()
-        self._known: dict[tuple[str, ...], Any] = {}
+        self._parse = lru_cache(maxsize=None)(OverridesParser.create().parse_override)
+        self._known: dict[tuple[str, ...], _Composed] = {}
 
-    def __call__(self, overrides: Sequence[str]) -> Any:
+    def __call__(self, overrides: Sequence[str]) -> Resolved:
         """The configuration of these overrides, without Hydra's own node.
 
         Raises:
-          UsageError: where it cannot be composed.
+          UsageError: where it cannot be composed, or a setting has no value.
         """
         try:
-            values = {text: one for text in overrides if is_value(one := self._parser.parse_override(text))}
+            values = {text: one for text in overrides if is_value(one := self._parse(text))}
             rest = tuple(text for text in overrides if text not in values)
             if rest not in self._known:
-                self._known[rest] = without_hydra(self._compose(rest))
-            cfg = self._known[rest].copy()
+                self._known[rest] = _Composed.of(without_hydra(self._compose(rest)))
             try:
-                for one in values.values():
-                    OmegaConf.update(cfg, one.key_or_group, one.value(), merge=True)
+                return self._known[rest].with_values(list(values.values()))
             except OmegaConfBaseException:  # Hydra says it better
-                return without_hydra(self._compose(overrides))
-            return cfg
+                return resolved(without_hydra(self._compose(overrides)))
         except (HydraException, OmegaConfBaseException) as error:
             raise UsageError(refusal(error, overrides)) from None
 
@@ -62,6 +111,15 @@ def compose_chosen(overrides: Sequence[str]) -> tuple[Any, dict[str, str | None]
     except (HydraException, OmegaConfBaseException) as error:
         raise UsageError(refusal(error, overrides)) from None
     return without_hydra(cfg), dict(cfg.hydra.runtime.choices)
+
+
+def interpolations(node: Any) -> Iterator[str]:
+    """The texts in a configuration that are made of others."""
+    if isinstance(node, str) and "${" in node:
+        yield node
+    elif isinstance(node, dict | list):
+        for value in node.values() if isinstance(node, dict) else node:
+            yield from interpolations(value)
 
 
 def is_value(override: Override) -> bool:

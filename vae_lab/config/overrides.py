@@ -48,7 +48,8 @@ def check_overrides(overrides: Iterable[str], cfg: Any) -> None:
         if leaf == "name" and axis in cfg:
             raise UsageError(f"{override}: the name is the option's own; choose another by {axis}=, or leave it out")
         if override.startswith("+") and not key.startswith(OPEN):
-            known = known_keys(cast(dict[str, Any], OmegaConf.to_container(cfg, resolve=False)))
+            settings = cfg if isinstance(cfg, dict) else OmegaConf.to_container(cfg, resolve=False)
+            known = known_keys(cast(dict[str, Any], settings))
             like = difflib.get_close_matches(key, [other for other in known if other != key], n=3)
             meant = f"; did you mean {' or '.join(like)}?" if like else ""
             raise UsageError(f"{override}: there is no setting {key}, and nothing would read it{meant}")

@@ -22,6 +22,7 @@ from vae_lab.search.storage import address_of, ask_again, find_study, key_of, ma
 from vae_lab.search.trials import Trials, jobs_of
 from vae_lab.study.code import Sources
 from vae_lab.study.plan import to_override
+from vae_lab.sweep.apart import MOST_STRUCTURES
 from vae_lab.sweep.multirun import Launch, check_workers, share_cores
 
 METRICS = ("val/elbo", "val/rate", "val/distortion")
@@ -33,6 +34,7 @@ def search(
     parse: Callable[[list[str]], list[Any]],
     compose: Callable[[Sequence[str]], Any],
     launch: Launch,
+    launch_apart: Launch | None = None,
 ) -> None:
     """Searches until `hydra.sweeper.n_trials` trials are complete, and reports; exits with code 1 if it could not.
 
@@ -42,6 +44,7 @@ def search(
       parse: Hydra's parser of overrides.
       compose: overrides -> one job's configuration.
       launch: lists of overrides, one a job -> Hydra's job returns.
+      launch_apart: the same in another process than this one, for more trials than it can hold structures.
     """
     settings = plain(config.hydra.sweeper)
     try:
@@ -78,6 +81,8 @@ def search(
         with Lock(locks_folder(storage, config.paths.outputs), f"search-{digest([name, storage])}"):
             parts = settings["sampler"], settings["pruner"]
             study = open_study(name, storage, settings["direction"], content, *parts)
+            if launch_apart is not None and settings["n_trials"] > MOST_STRUCTURES:
+                launch = launch_apart
             run_search(config, settings, space, study, storage, composer, launch)
     except UsageError as error:
         print(error, file=sys.stderr)

@@ -20,6 +20,7 @@ from vae_lab.run.job import MOST_ATTEMPTS, check_sweep
 from vae_lab.run.lock import Locked, locks_folder
 from vae_lab.study.jobs import CheckedJob, checked_plan
 from vae_lab.study.plan import to_override
+from vae_lab.sweep.apart import MOST_STRUCTURES
 from vae_lab.tracking.standing import adopt_alike, standings, standings_in
 from vae_lab.tracking.store import open_store
 
@@ -39,6 +40,7 @@ def multirun(
     given: Mapping[str, Sequence[str]],
     compose: Callable[[Sequence[str]], Any],
     launch: Launch,
+    launch_apart: Launch | None = None,
 ) -> None:
     """Plans, checks, runs and reports a sweep; exits with code 1 if a job failed.
 
@@ -47,6 +49,7 @@ def multirun(
       given: the command line, by key the texts of its values.
       compose: overrides -> one job's configuration.
       launch: lists of overrides, one a job -> Hydra's job returns.
+      launch_apart: the same in another process than this one, for jobs of more structures than it can hold.
     """
     study = plain(config.study) if config.study is not None else None
     try:
@@ -80,6 +83,8 @@ def multirun(
         left = [job for job, standing in zip(jobs, found, strict=True) if not standing.done]
     if len(left) < len(jobs):
         print(f"{len(jobs) - len(left)} of them are done already, {len(left)} to do", flush=True)
+    if launch_apart is not None and len({job.structure for job in left}) > MOST_STRUCTURES:
+        launch = launch_apart
     status, failed = "KILLED", {}
     try:
         failed = run_all(left, parent, began, launch)
@@ -90,7 +95,7 @@ def multirun(
         finished = sum(row.finished for row in table.rows)
         parent.close(table, finished, status)
         show_table(table, f"{finished} of {len(jobs)} jobs done in {clock(time.time() - began)}")
-        page = report_of(parent, Path(config.paths.outputs) / "reports" / (name or parent.run.run_id))
+        page, lost = page_of(parent, Path(config.paths.outputs) / "reports" / (name or parent.run.run_id))
         print(f"\nSee it in MLflow:\n  {store.ui_command()}\nsweep: {parent.run.run_id}\npage: {page}")
         if finished < len(jobs):
             repeating = ", without sweep.repeat=all," if config.sweep.repeat == "all" else ""
@@ -101,6 +106,7 @@ def multirun(
         )
         for name, reason in failed.items():
             print(f"  {name}: {type(reason).__name__}: {' '.join(str(reason).split())[:200]}")
+    if failed or lost:
         sys.exit(1)
 
 
@@ -117,6 +123,19 @@ def check_workers(config: Any) -> None:
     workers = config.hydra.launcher.get("n_jobs")
     if workers is not None and (not isinstance(workers, int) or workers == 0 or workers < -1):
         raise UsageError(f"hydra.launcher.n_jobs={workers} must be at least 1, or -1 for one worker a core")
+
+
+def page_of(parent: Any, folder: Path) -> tuple[str, bool]:
+    """Where the sweep's report is, or why it is not and how to come to it; and whether that is so.
+
+    The runs are in the store, whatever becomes of their report.
+    """
+    try:
+        return str(report_of(parent, folder)), False
+    except Exception as error:  # whatever a report can raise, of files, of its runs or of itself
+        again = shlex.join(["python", "scripts/report.py", f"sweep={parent.run.run_id}"])
+        told = " ".join(str(error).split())[:200]
+        return f"none, the report failed ({type(error).__name__}: {told}); all runs are kept: {again}", True
 
 
 def report_of(parent: Any, folder: Path) -> Path:

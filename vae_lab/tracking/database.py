@@ -4,6 +4,7 @@ MLflow's client asks the database several times a run and once a metric's histor
 tables and columns are those of MLflow 3; a test holds what is read here against what the client reads.
 """
 
+import json
 import math
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,7 +14,6 @@ from typing import Any
 
 from vae_lab.errors import UsageError
 
-IDS_A_QUERY = 500  # sqlite allows 999 values in old builds
 LARGEST = 1.7976931348623157e308  # what MLflow stores for infinity
 
 RUNS = """
@@ -59,10 +59,9 @@ def number(value: float, is_nan: int = 0) -> float:
 
 
 def rows_of(database: sqlite3.Connection, query: str, ids: Sequence[str], *more: Any) -> Iterable[tuple]:
-    """Rows of a query with `IN (?)` over run ids, or other texts."""
-    for start in range(0, len(ids), IDS_A_QUERY):
-        part = ids[start : start + IDS_A_QUERY]
-        yield from database.execute(query.replace("IN (?)", f"IN ({','.join('?' * len(part))})"), (*more, *part))
+    """Rows of a query with `IN (?)` over run ids, or other texts: asked once, however many there are."""
+    texts = "IN (SELECT value FROM json_each(?))"
+    yield from database.execute(query.replace("IN (?)", texts), (*more, json.dumps(list(ids))))
 
 
 def read_runs(path: Path, key: str, values: Sequence[str]) -> list[dict[str, Any]]:

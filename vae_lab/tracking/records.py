@@ -8,6 +8,7 @@ from pathlib import Path
 from vae_lab.errors import UsageError
 from vae_lab.study.identity import Identity
 from vae_lab.tracking import database
+from vae_lab.tracking.server_history import rows_of_runs
 from vae_lab.tracking.store import Store, database_path
 from vae_lab.tracking.tracked_run import PARENT_TAG
 
@@ -171,10 +172,9 @@ def metric_history(store: Store, ids: Sequence[str], key: str) -> dict[str, dict
     if path := database_path(store.uri):
         return database.read_history(path, ids, key)
     history: dict[str, dict[int, float]] = {}
-    for run_id in ids:
-        points = sorted(store.client.get_metric_history(run_id, key), key=lambda point: point.timestamp)
-        if points:
-            history[run_id] = {point.step: database.number(point.value) for point in reversed(points)}
+    rows = rows_of_runs(store.client, store.uri, ids, key)
+    for run_id, _, step, value in sorted(rows, key=lambda row: row[1]):
+        history.setdefault(run_id, {}).setdefault(step, database.number(value))
     return history
 
 

@@ -41,7 +41,7 @@ class Store:
     def ui_command(self) -> str:
         """The command that shows this store in a browser."""
         if self.uri.startswith(SQLITE):
-            return f"mlflow ui --workers 1 --backend-store-uri {shlex.quote(self.uri)}"
+            return f"mlflow ui --workers 1 --backend-store-uri {shlex.quote(as_url(self.uri))}"
         return f"open {shlex.quote(self.uri)}"
 
 
@@ -67,6 +67,15 @@ def is_away(store: Store, error: BaseException) -> bool:
 def database_path(uri: str) -> Path | None:
     """File of a sqlite URI, None for a server's."""
     return Path(uri.removeprefix(SQLITE)).expanduser().resolve() if uri.startswith(SQLITE) else None
+
+
+def as_url(uri: str) -> str:
+    """A URI as SQLAlchemy reads it: in the path of a sqlite file a percent sign or question mark is one.
+
+    >>> as_url("sqlite:////tmp/50%20 done?/mlflow.db")
+    'sqlite:////tmp/50%2520 done%3F/mlflow.db'
+    """
+    return uri.replace("%", "%25").replace("?", "%3F") if uri.startswith(SQLITE) else uri
 
 
 def open_store(
@@ -170,7 +179,7 @@ def _connect(uri: str, experiment_name: str | None, location: str | None, existi
 
     logging.getLogger("alembic").setLevel(logging.WARNING)
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
-    client = MlflowClient(tracking_uri=uri)
+    client = MlflowClient(tracking_uri=as_url(uri))
     try:
         if experiment_name is None:
             client.search_experiments(max_results=1)

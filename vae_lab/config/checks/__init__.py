@@ -6,11 +6,8 @@ What is legal follows from the `facts` that the options' YAML files state; tests
 from collections.abc import Callable
 from pathlib import Path
 
-from omegaconf import OmegaConf
-
 from vae_lab.config.checks.facts import AXES, Config
-from vae_lab.config.checks.kinds import check_kinds, check_nulls, check_there
-from vae_lab.config.checks.lookups import check_interpolations
+from vae_lab.config.checks.kinds import check_kinds, check_nulls, resolved
 from vae_lab.config.checks.notes import note_on_pixels as note_on_pixels
 from vae_lab.config.checks.optimizers import check_layers, check_optimizer
 from vae_lab.config.checks.pairs import (
@@ -142,10 +139,6 @@ CHECKS: tuple[Callable[[Config], None], ...] = (
 
 def check(cfg: Config) -> None:
     """Raises UsageError for the first thing that cannot work."""
-    check_interpolations(cfg)
-    check_there(cfg)
-    # Resolved once: a check reads hundreds of settings, and each of them would be resolved at each reading.
-    resolved = OmegaConf.create(OmegaConf.to_container(cfg, resolve=True))
-    OmegaConf.set_struct(resolved, True)
+    cfg = resolved(cfg)
     for one in CHECKS:
-        one(resolved)
+        one(cfg)

@@ -11,6 +11,25 @@ AXES = ("data", "binarization", "encoder", "posterior", "decoder", "likelihood",
 Config = Any
 
 
+class Resolved(dict):
+    """A configuration as plain values, read by attribute too: a check reads hundreds of them, and thousands of jobs."""
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return self[name]
+        except KeyError:
+            raise AttributeError(f"there is no setting {name}") from None
+
+    @classmethod
+    def of(cls, node: Any) -> Any:
+        """Nested dicts with attributes."""
+        return cls({key: cls.of(value) for key, value in node.items()}) if isinstance(node, dict) else node
+
+    def plain(self) -> dict[str, Any]:
+        """Nested dicts as they were."""
+        return {key: value.plain() if isinstance(value, Resolved) else value for key, value in self.items()}
+
+
 def fact(option: Config, name: str, default: Any = None) -> Any:
     """What an option's YAML states of it."""
     return (option.get("facts") or {}).get(name, default)

@@ -7,7 +7,8 @@ from typing import Any
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from vae_lab.config.checks.facts import AXES, Config
+from vae_lab.config.checks.facts import AXES, Config, Resolved
+from vae_lab.config.checks.lookups import check_interpolations
 from vae_lab.config.checks.reading import shown, values_of
 from vae_lab.config.options import CONF, option_names
 from vae_lab.errors import UsageError
@@ -18,10 +19,17 @@ NO_BOOLEAN_ALONE = ("evaluation.pictures",)  # it may be a list, too, and has a 
 GROUPS = ("training", "evaluation", "tracking")
 
 
-def check_there(cfg: Config) -> None:
-    """Every setting has a value: none is missing, and none is made of one that there is not."""
+def resolved(cfg: Config) -> Resolved:
+    """A configuration with all its interpolations resolved, once for whoever reads it.
+
+    Raises:
+      UsageError: where a setting has no value, is made of one that there is not, or would be looked up elsewhere.
+    """
+    if isinstance(cfg, Resolved):
+        return cfg
+    check_interpolations(cfg)
     try:
-        OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
+        return Resolved.of(OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True))
     except OmegaConfBaseException as error:
         raise UsageError(_first_without(OmegaConf.to_container(cfg, resolve=False), cfg, "") or str(error)) from None
 
@@ -45,7 +53,7 @@ def _first_without(node: Any, cfg: Config, prefix: str) -> str | None:
 def check_kinds(cfg: Config) -> None:
     """No group is a value and no truth value is another thing."""
     for axis in (None, *GROUPS, *AXES):
-        if axis is not None and not OmegaConf.is_dict(cfg.get(axis)):
+        if axis is not None and not isinstance(cfg.get(axis), dict):
             raise UsageError(f"{axis}={shown(cfg.get(axis))} must be a group of settings; leave it out")
         for key, default in _stated(axis, cfg):
             _check_kind(cfg, key, default)
@@ -58,7 +66,7 @@ def _check_kind(cfg: Config, key: str, default: Any) -> None:
         if name not in node:
             return  # a run of before there was such a setting
         node = node[name]
-        if not OmegaConf.is_dict(node):
+        if not isinstance(node, dict):
             group = ".".join(groups[: place + 1])
             raise UsageError(f"{group}={shown(node)} must be a group of settings, such as {key}; leave it out")
     value = node.get(leaf, default)
