@@ -3,6 +3,7 @@
 import itertools
 import random
 import sys
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from vae_lab.config import compose
@@ -35,24 +36,26 @@ def reason(combination: Combination, base: Any, options: dict[tuple[str, str], A
     return None
 
 
-def combinations(*overrides: str) -> tuple[list[Combination], dict[Combination, str]]:
+def combinations(
+    *overrides: str, only: Mapping[str, str] | None = None
+) -> tuple[list[Combination], dict[Combination, str]]:
     """All combinations of options on a data set of 28 x 28 grey pixels: the legal ones, and why the others are not.
 
     Args:
       *overrides: changes of the configuration that the options are put into.
+      only: by axis, the one option of it that is looked at.
     """
+    names = {axis: [only[axis]] if only and axis in only else option_names(axis) for axis in AXES}
 
     def with_attributes(node: Any) -> Any:
         return Options({key: with_attributes(value) for key, value in node.items()}) if isinstance(node, dict) else node
 
     base = with_attributes(compose.plain(compose.compose_unchecked("data=mnist", *overrides)))
     options = {
-        (axis, name): with_attributes(compose.plain(read_option(axis, name)))
-        for axis in AXES
-        for name in option_names(axis)
+        (axis, name): with_attributes(compose.plain(read_option(axis, name))) for axis in AXES for name in names[axis]
     }
     legal, illegal = [], {}
-    for combination in itertools.product(*(option_names(axis) for axis in AXES)):
+    for combination in itertools.product(*names.values()):
         why = reason(combination, base, options)
         if why is None:
             legal.append(combination)
@@ -69,20 +72,28 @@ def pairs_of(combination: Combination) -> set[Pair]:
     }
 
 
-def covering_set(legal: list[Combination], candidates: int = 200) -> list[Combination]:
-    """Few legal combinations in which every legal pair of options occurs, chosen greedily and always the same."""
+def covering_set(
+    legal: list[Combination], candidates: int = 200, of: Callable[[Combination], set[Pair]] = pairs_of
+) -> list[Combination]:
+    """Few legal combinations in which every legal pair of options occurs, chosen greedily and always the same.
+
+    Args:
+      legal: what is chosen from.
+      candidates: how many are looked at for each pair.
+      of: the pairs of a combination that count.
+    """
     by_pair: dict[Pair, list[Combination]] = {}
     for combination in legal:
-        for pair in pairs_of(combination):
+        for pair in of(combination):
             by_pair.setdefault(pair, []).append(combination)
     draw = random.Random(0)
     missing, chosen = set(by_pair), []
     for pair in sorted(by_pair, key=lambda pair: (len(by_pair[pair]), pair)):
         if pair in missing:
             offered = draw.sample(by_pair[pair], min(candidates, len(by_pair[pair])))
-            best = max(offered, key=lambda combination: len(pairs_of(combination) & missing))
+            best = max(offered, key=lambda combination: len(of(combination) & missing))
             chosen.append(best)
-            missing -= pairs_of(best)
+            missing -= of(best)
     return chosen
 
 
