@@ -13,6 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from vae_lab.config.checks import check
+from vae_lab.config.checks.own_parts import OWN
 from vae_lab.config.options import CONF, PACKAGE
 from vae_lab.errors import UsageError
 
@@ -73,6 +74,9 @@ def from_yaml(text: str, overrides: Sequence[str] = ()) -> Any:
     """
     cfg = OmegaConf.create(text)
     OmegaConf.set_struct(cfg, True)
+    for group in OWN:
+        if OmegaConf.is_dict(node := OmegaConf.select(cfg, group)):
+            OmegaConf.set_struct(node, False)
     for override in overrides:
         try:
             cfg.merge_with(OmegaConf.from_dotlist([override]))

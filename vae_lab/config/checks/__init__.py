@@ -12,6 +12,7 @@ from vae_lab.config.checks.facts import AXES, Config
 from vae_lab.config.checks.kinds import check_kinds, check_nulls, check_there
 from vae_lab.config.checks.notes import note_on_pixels as note_on_pixels
 from vae_lab.config.checks.optimizers import check_layers, check_optimizer
+from vae_lab.config.checks.own_parts import check_own_parts
 from vae_lab.config.checks.pairs import (
     check_densities,
     check_gradient,
@@ -109,6 +110,7 @@ ACROSS_AXES: tuple[Callable[[Config], None], ...] = (
 CHECKS: tuple[Callable[[Config], None], ...] = (
     check_kinds,
     check_targets,
+    check_own_parts,
     check_counts,
     check_numbers,
     check_optimizer,
