@@ -157,7 +157,7 @@ def train(run: Run, on_progress: OnProgress, state: Fit, interrupts: Interrupts)
 
 def called_back(run: Run, state: Fit) -> dict[str, float]:
     """What the user's callbacks make of an epoch, named callback/name."""
-    found = {}
+    found: dict[str, float] = {}
     for callback, call in run.program.callbacks.items():
         metrics = call(run.model, state.epoch, dict(state.latest)) or {}
         found |= {f"{callback}/{name}": float(value) for name, value in metrics.items()}

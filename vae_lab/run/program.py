@@ -75,21 +75,21 @@ def new_trainer(settings: Settings, model: Any, images: RunImages) -> Trainer:
     )
 
 
-def own_parts(settings: Settings) -> dict[str, dict[str, Any]]:
+def own_parts(settings: Settings) -> tuple[dict[str, Metric], dict[str, Callback], dict[str, Picture]]:
     """The metrics, callbacks and pictures that the user has brought, each by its name."""
-    groups = {
-        "metrics": settings.evaluation.metrics,
-        "callbacks": settings.training.callbacks,
-        "pictures": settings.evaluation.own_pictures,
-    }
-    return {group: {name: parts.make(one) for name, one in named.items()} for group, named in groups.items()}
+
+    def made(named: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+        return {name: parts.make(option) for name, option in named.items()}
+
+    evaluation = settings.evaluation
+    return made(evaluation.metrics), made(settings.training.callbacks), made(evaluation.own_pictures)
 
 
 def new_program(settings: Settings, images: RunImages) -> Program:
     """A program of its own for a run, with the initial weights of its seed. Nothing is compiled yet."""
     model = new_model(settings, images)
     return Program(
-        model, new_trainer(settings, model, images), *evaluators(settings, model, images), **own_parts(settings)
+        model, new_trainer(settings, model, images), *evaluators(settings, model, images), *own_parts(settings)
     )
 
 
@@ -113,7 +113,7 @@ def program_for(settings: Settings, images: RunImages) -> Program:
         _trainers[training] = new_trainer(settings, model, images)
     trainer = _trainers[training]
     trainer.reset_optimizer(parts.make_optimizer(settings, steps_per_epoch(settings, images))[1])
-    return Program(model, trainer, elbo, log_likelihood, **own_parts(settings))
+    return Program(model, trainer, elbo, log_likelihood, *own_parts(settings))
 
 
 def steps_per_epoch(settings: Settings, images: RunImages) -> int:
