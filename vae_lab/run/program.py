@@ -88,9 +88,8 @@ def own_parts(settings: Settings) -> tuple[dict[str, Metric], dict[str, Callback
 def new_program(settings: Settings, images: RunImages) -> Program:
     """A program of its own for a run, with the initial weights of its seed. Nothing is compiled yet."""
     model = new_model(settings, images)
-    return Program(
-        model, new_trainer(settings, model, images), *evaluators(settings, model, images), *own_parts(settings)
-    )
+    elbo, log_likelihood = evaluators(settings, model, images)
+    return Program(model, new_trainer(settings, model, images), elbo, log_likelihood, *own_parts(settings))
 
 
 def program_for(settings: Settings, images: RunImages) -> Program:
