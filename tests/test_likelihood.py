@@ -8,8 +8,6 @@ import scipy.special
 import scipy.stats
 import tensorflow as tf
 
-from vae_lab.config import compose, parts
-from vae_lab.config.checks.facts import fact
 from vae_lab.likelihood.bernoulli import Bernoulli
 from vae_lab.likelihood.categorical import Categorical
 from vae_lab.likelihood.continuous_bernoulli import ContinuousBernoulli
@@ -151,22 +149,6 @@ def test_log_prob_sums_over_pixels_and_channels_as_a_loop_does(form):
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
 
 
-@every_form
-@pytest.mark.parametrize("leading", [(), (4,), (3, 4), (2, 3, 4)])
-def test_any_leading_dimensions_work_alike(form, leading):
-    likelihood = FORMS[form]()
-    count = int(np.prod(leading, dtype=int))
-    parameters = tf.constant(some_parameters(likelihood, count * 4).reshape(*leading, 2, 2, -1), tf.float32)
-    x = tf.constant(np.random.default_rng(1).choice(levels_of(form), size=(2, 2, 1)), tf.float32)
-    distribution = likelihood.distribution(parameters)
-    assert (tuple(distribution.batch_shape), tuple(distribution.event_shape)) == (leading, (2, 2, 1))
-    assert distribution.mean().shape == (*leading, 2, 2, 1)
-    assert distribution.sample(5, seed=[0, 1]).shape == (5, *leading, 2, 2, 1)
-    one_by_one = [likelihood.distribution(p).log_prob(x) for p in tf.reshape(parameters, (count, 2, 2, -1))]
-    # float32 rounds each term at 2^-24 and the compiled elementary functions at a few times that.
-    np.testing.assert_allclose(tf.reshape(distribution.log_prob(x), (count,)), one_by_one, rtol=2e-6, atol=2e-5)
-
-
 @pytest.mark.parametrize("form", CONTINUOUS)
 def test_density_integrates_to_one(form, figure):
     likelihood = FORMS[form]()
@@ -275,25 +257,6 @@ def test_a_channel_s_parameters_move_that_channel_alone(form):
     if form.startswith(("normal", "laplace")):
         own = {channel: indices[:1] for channel, indices in own.items()}  # a scale does not move the mean
     assert moved == own
-
-
-@every_form
-def test_initial_parameters_give_the_mean_asked_for(form):
-    mean = np.random.default_rng(0).uniform(0.02, 0.98, size=(4, 5, 3))
-    likelihood = FORMS[form]("train_mean")
-    parameters = likelihood.initial_parameters(mean)
-    assert parameters.shape == (4, 5, 3 * likelihood.params_size)
-    found = likelihood.distribution(tf.constant(parameters, tf.float32)).mean()
-    np.testing.assert_allclose(found, mean, atol=2e-6)
-    per_channel = likelihood.initial_parameters(mean.mean(axis=(0, 1), keepdims=True))
-    found = likelihood.distribution(tf.constant(per_channel, tf.float32)).mean()
-    np.testing.assert_allclose(found, mean.mean(axis=(0, 1), keepdims=True), atol=2e-6)
-    assert FORMS[form]().initial_parameters(mean) is None
-
-
-@every_form
-def test_initial_parameters_are_finite_where_the_mean_is_black_or_white(form):
-    assert np.all(np.isfinite(FORMS[form]("train_mean").initial_parameters(np.array([[[0.0, 1.0, 0.5]]]))))
 
 
 @pytest.mark.parametrize("levels", [2, 17, 256])
@@ -485,20 +448,3 @@ def test_shared_scale_learns(kind):
 
 
 OPTIONS = ("bernoulli", "categorical", "continuous_bernoulli", "discretized_logistic", "laplace", "normal")
-
-
-@pytest.mark.parametrize("option", OPTIONS)
-def test_stated_facts_hold(option):
-    cfg = compose.compose(f"likelihood={option}").likelihood
-
-    def total(levels):
-        """Sum over the levels of what the likelihood gives each."""
-        likelihood = parts.make(cfg, **parts.extra_arguments(cfg, levels=levels))
-        distribution = one_pixel(likelihood, some_parameters(likelihood, spread=0.3))
-        return np.exp(log_prob(distribution, np.linspace(0, 1, levels))).sum(axis=0)
-
-    def sums_to_one(levels):
-        return np.allclose(total(levels), 1.0, atol=1e-5)
-
-    assert sums_to_one(2) == fact(cfg, "discrete")
-    assert (sums_to_one(2) and not sums_to_one(7)) == fact(cfg, "needs_binary_data")

@@ -10,7 +10,6 @@ import tensorflow as tf
 from omegaconf import OmegaConf
 
 from vae_lab.config import compose, options, parts
-from vae_lab.config.checks.facts import fact
 from vae_lab.config.settings import settings_of
 from vae_lab.errors import UsageError
 from vae_lab.layers.conv_sizes import layer_sizes
@@ -265,38 +264,6 @@ def test_size_arithmetic_is_keras_s(kind, padding):
             assert tuple(layer(tf.zeros((1, size, size + 1, 1))).shape[1:3]) == expected
 
 
-@pytest.mark.parametrize(("axis", "name"), SMALL)
-def test_every_weight_gets_a_gradient_compiled_or_not(axis, name):
-    network = small(axis, name)
-    x = noise(network)
-
-    def evaluate(x):
-        with tf.GradientTape() as tape:
-            output = network(x)
-            loss = tf.reduce_mean(output**2)
-        return output, tape.gradient(loss, network.trainable_variables)
-
-    output, gradients = evaluate(x)
-    compiled_output, compiled_gradients = tf.function(evaluate, jit_compile=True)(x)
-    assert len(gradients) == len(network.weights) > 0
-    for weight, gradient, compiled in zip(network.weights, gradients, compiled_gradients, strict=True):
-        assert gradient is not None, weight.path
-        assert np.any(gradient.numpy() != 0), weight.path
-        np.testing.assert_allclose(compiled, gradient, rtol=1e-3, atol=1e-5, err_msg=weight.path)
-    np.testing.assert_allclose(compiled_output, output, rtol=1e-4, atol=1e-5)
-
-
-@pytest.mark.parametrize("shape", [GREY_8, (8, 8, 6)])
-@pytest.mark.parametrize("name", DECODERS)
-def test_output_bias_is_where_the_decoder_starts(name, shape):
-    per_pixel = small_decoder(name, shape).bias_per_pixel
-    bias = np.random.default_rng(0).normal(size=shape if per_pixel else (1, 1, shape[-1]))
-    network = small_decoder(name, shape, output_bias=bias, output_initializer="zeros")
-    found = network(noise(network))
-    np.testing.assert_allclose(found, np.broadcast_to(bias, (6, *shape)), rtol=1e-6)
-    assert np.all(small_decoder(name, shape, output_initializer="zeros")(noise(network)) == 0)
-
-
 def fans(kernel):
     """Glorot's fan-in plus fan-out; of a convolution, its kernel's area times channels in and out."""
     return math.prod(kernel.shape[:-2]) * sum(kernel.shape[-2:])
@@ -327,31 +294,6 @@ def test_every_kernel_follows_its_initializer_setting(axis, name):
         del constant["initializer"]
     values = [np.unique(kernel.numpy()).tolist() for kernel in kernels(small(axis, name, **constant))]
     assert values == [[3.0]] * (len(values) - 1) + [[4.0 if axis == "decoder" else 3.0]]
-
-
-@pytest.mark.parametrize(("axis", "name"), SMALL)
-def test_no_two_kernels_start_equal(axis, name):
-    values = [kernel.numpy().tobytes() for kernel in kernels(small(axis, name))]
-    assert len(set(values)) == len(values)
-
-
-@pytest.mark.parametrize(("axis", "name"), SMALL)
-def test_saved_weights_give_the_same_outputs(axis, name, tmp_path):
-    network = small(axis, name)
-    x = noise(network)
-    network.save_weights(tmp_path / "network.weights.h5")
-    other = small(axis, name)
-    for weight in other.weights:
-        weight.assign(weight + 1.0)
-    other.load_weights(tmp_path / "network.weights.h5")
-    np.testing.assert_array_equal(other(x), network(x))
-
-
-@pytest.mark.parametrize(("axis", "name"), SMALL)
-def test_weights_have_the_same_names_in_every_network_of_a_process(axis, name):
-    first, second = ([weight.path for weight in small(axis, name).weights] for _ in range(2))
-    assert first == second
-    assert len(set(first)) == len(first)
 
 
 def test_gated_dense_is_a_linear_map_times_the_sigmoid_of_another():
@@ -389,16 +331,6 @@ def test_linear_networks_are_affine(axis):
     origin = network(tf.zeros_like(x))
     sum_of_both = network(2 * x - 3 * y) - origin
     np.testing.assert_allclose(sum_of_both, 2 * (network(x) - origin) - 3 * (network(y) - origin), atol=1e-5)
-
-
-@pytest.mark.parametrize(("axis", "name"), SMALL)
-def test_stated_facts_hold(axis, name):
-    facts = option(axis, name)
-    network = small(axis, name)
-    convolutional = any(len(kernel.shape) == 4 for kernel in kernels(network))
-    assert convolutional == fact(facts, "convolutional", False)
-    latent = network.output_shape if axis == "encoder" else network.input_shape
-    assert (len(latent) == 4) == fact(facts, "spatial_latent", False)
 
 
 SPATIAL_8 = (

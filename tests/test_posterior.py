@@ -8,8 +8,6 @@ import tensorflow_probability as tfp
 from omegaconf import OmegaConf
 
 from vae_lab.config import options, parts
-from vae_lab.config.checks.facts import fact
-from vae_lab.errors import UsageError
 from vae_lab.layers.masked import MaskedNetwork
 from vae_lab.posterior.mvn_diag import MVNDiag
 
@@ -65,17 +63,6 @@ def features(part, rows=4, grid=(), size=1.0):
     return tf.constant(np.random.default_rng(0).normal(size=(rows, *grid, part.params_size)) * size, tf.float32)
 
 
-def encoder_of(part, grid=()):
-    """A map from images [B,2,2,1] to q(z|x), with a weight of its own."""
-    kernel = features(part, 4, size=0.7)
-
-    def posterior_of(x):
-        flat = tf.reshape(x, (-1, 4)) @ kernel
-        return part.distribution(tf.reshape(flat, (-1, *[1] * len(grid), part.params_size)) + tf.zeros((*grid, 1)))
-
-    return posterior_of
-
-
 def hand_kl(q, p):
     """KL of Gaussians [B] by matrices in float64."""
     a, b = (np.asarray(tf.convert_to_tensor(d.scale.to_dense()), np.float64) for d in (q, p))
@@ -114,50 +101,6 @@ def test_kl_of_an_image_does_not_depend_on_the_batch(q_name, p_name):
     alone = tf.concat([tfd.kl_divergence(part.distribution(rows[i : i + 1]), p) for i in range(7)], axis=0)
     assert together.shape == (7,)
     np.testing.assert_allclose(together, alone, rtol=1e-6)
-
-
-@pytest.mark.parametrize("q_name", names("posterior"))
-@pytest.mark.parametrize("p_name", names("prior"))
-def test_closed_form_kl_fact_is_true_of_each_pair(q_name, p_name):
-    part = posterior(q_name)
-    q, p = part.distribution(features(part)), prior(p_name, (3,)).distribution(encoder_of(part))
-    if p_name in fact(option("posterior", q_name), "closed_form_kl_with"):
-        assert tfd.kl_divergence(q, p).shape == (4,)
-    else:
-        with pytest.raises(NotImplementedError):
-            tfd.kl_divergence(q, p)
-
-
-@pytest.mark.parametrize("name", names("posterior"))
-def test_fast_log_prob_fact_is_true(name):
-    """What is not fast loops over the latents at values from elsewhere, and nothing loops at its own samples."""
-    part = posterior(name)
-
-    def loops(function):
-        graph = tf.function(function).get_concrete_function(features(part), tf.zeros((5, 4, 3))).graph
-        return any(operation.type in ("While", "StatelessWhile") for operation in graph.get_operations())
-
-    def at_own_samples(rows, z):
-        q = part.distribution(rows)
-        return q.log_prob(q.sample(5, seed=SEED))
-
-    assert loops(lambda rows, z: part.distribution(rows).log_prob(z)) != fact(
-        option("posterior", name), "fast_log_prob"
-    )
-    assert not loops(at_own_samples)
-
-
-@pytest.mark.parametrize("name", names("posterior"))
-def test_flat_latent_fact_is_true(name):
-    part = posterior(name)
-    rows = features(part, grid=(2, 5))
-    if fact(option("posterior", name), "flat_latent"):
-        with pytest.raises(UsageError, match=f"posterior={name} needs a flat latent"):
-            part.distribution(rows)
-    else:
-        q = part.distribution(rows)
-        assert q.batch_shape == (4,)
-        assert q.event_shape == (2, 5, 3)
 
 
 @pytest.mark.parametrize(
@@ -261,28 +204,6 @@ def test_iaf_log_determinant_equals_the_autodiff_jacobian():
     )
 
 
-@pytest.mark.parametrize("mode", ["eager", "graph", "xla"])
-@pytest.mark.parametrize("name", names("posterior"))
-def test_log_prob_at_own_samples_equals_log_prob_at_the_same_values(name, mode):
-    part = scrambled(posterior(name))
-    rows = features(part)
-
-    def own(rows):
-        q = part.distribution(rows)
-        z = q.sample(3, seed=SEED)
-        return z, q.log_prob(z)
-
-    def foreign(rows, z):
-        return part.distribution(rows).log_prob(z)
-
-    if mode != "eager":
-        own, foreign = (tf.function(function, jit_compile=mode == "xla") for function in (own, foreign))
-    z, at_own = own(rows)
-    assert z.shape == (3, 4, 3)
-    assert at_own.shape == (3, 4)
-    np.testing.assert_allclose(foreign(rows, tf.constant(z.numpy())), at_own, rtol=1e-4, atol=1e-4)
-
-
 def test_iaf_density_integrates_to_one():
     part = scrambled(posterior("iaf", 2))
     q = part.distribution(features(part, 1))
@@ -306,57 +227,6 @@ def test_iaf_mean_is_that_of_its_samples_and_does_not_depend_on_the_batch():
     through_the_base_mean = q.bijector.forward(q.distribution.mean())
     assert np.any(np.abs(through_the_base_mean - z.mean(axis=0)) > bound)
     np.testing.assert_allclose(part.distribution(rows[2:3]).mean(), mean[2:3], rtol=1e-5)
-
-
-@pytest.mark.parametrize("name", names("posterior"))
-def test_stop_gradient_passes_gradient_to_z_alone(name):
-    part = scrambled(posterior(name))
-    rows = features(part)
-    z = part.distribution(rows).sample(2, seed=SEED)
-
-    def gradients(stop_gradient):
-        with tf.GradientTape() as tape:
-            tape.watch([z, rows])
-            log_q = part.distribution(rows, stop_gradient).log_prob(z)
-        return tape.gradient(log_q, [z, rows, *part.trainable_variables])
-
-    stopped, free = gradients(True), gradients(False)
-    np.testing.assert_allclose(stopped[0], free[0], rtol=1e-4, atol=1e-4)
-    assert np.all(stopped[0].numpy() != 0)
-    assert all(gradient is None for gradient in stopped[1:])
-    assert all(np.any(gradient.numpy() != 0) for gradient in free[1:])
-
-
-@pytest.mark.parametrize("name", names("posterior"))
-def test_every_weight_and_feature_gets_a_gradient(name):
-    part = posterior(name)
-    rows = features(part)
-    with tf.GradientTape() as tape:
-        tape.watch(rows)
-        q = part.distribution(rows)
-        z = q.sample(4, seed=SEED)
-        loss = tf.reduce_sum(q.log_prob(z) + tf.reduce_sum(z**4, axis=-1))
-    by_rows, *by_weights = tape.gradient(loss, [rows, *part.trainable_variables])
-    assert np.all(by_rows.numpy() != 0)
-    assert all(np.any(gradient.numpy() != 0) for gradient in by_weights)
-
-
-@pytest.mark.parametrize("jit", [False, True])
-@pytest.mark.parametrize("name", names("posterior"))
-def test_features_of_a_hundred_give_finite_numbers(name, jit):
-    part = posterior(name, 6)
-    rows = tf.constant(np.random.default_rng(0).choice([-100.0, 100.0], (8, part.params_size)), tf.float32)
-
-    @tf.function(jit_compile=jit)
-    def numbers(rows):
-        with tf.GradientTape() as tape:
-            tape.watch(rows)
-            q = part.distribution(rows)
-            z = q.sample(4, seed=SEED)
-            log_q = q.log_prob(z)
-        return z, log_q, q.mean(), *tape.gradient(log_q, [rows, *part.trainable_variables])
-
-    assert all(np.all(np.isfinite(number)) for number in numbers(rows))
 
 
 def test_spatial_kl_equals_the_kl_of_the_flattened_latent():

@@ -9,7 +9,6 @@ from omegaconf import OmegaConf
 from scipy.special import logsumexp
 
 from vae_lab.config import options, parts
-from vae_lab.config.checks.facts import fact
 from vae_lab.errors import UsageError
 from vae_lab.layers.gaussian_mixture import DiagonalGaussianMixture, gaussian_mixture
 
@@ -92,84 +91,6 @@ def draws(shape, spread=1.0):
 
 
 # Every prior.
-
-
-@pytest.mark.parametrize("name", names())
-def test_flat_latent_fact_is_true(name):
-    latent_shape = (2, 5, 3)
-    if fact(option(name), "flat_latent"):
-        with pytest.raises(UsageError, match=f"prior={name} needs a flat latent"):
-            prior(name, latent_shape)
-    else:
-        p = prior(name, latent_shape).distribution(Encoder(latent_shape))
-        assert p.batch_shape == ()
-        assert p.event_shape == latent_shape
-        assert p.log_prob(p.sample(4, seed=SEED)).shape == (4,)
-
-
-@pytest.mark.parametrize("name", names())
-def test_every_weight_gets_a_gradient(name):
-    part, encoder = prior(name), Encoder()
-    with tf.GradientTape() as tape:
-        loss = tf.reduce_sum(part.distribution(encoder).log_prob(draws((6, 3))))
-    gradients = tape.gradient(loss, [*part.trainable_variables, encoder.kernel])
-    assert all(np.any(gradient.numpy() != 0) for gradient in gradients[:-1])
-    assert (gradients[-1] is not None) == (name == "vamp")
-
-
-@pytest.mark.parametrize("name", names())
-def test_distribution_follows_the_weights(name):
-    """What was computed at old weights is not taken for the same z at new ones."""
-    part, encoder, z = prior(name), Encoder(), draws((6, 3))
-    before = part.distribution(encoder).log_prob(z).numpy()
-    scrambled(part, 0.3)
-    after = part.distribution(encoder).log_prob(z).numpy()
-    np.testing.assert_array_equal(after, part.distribution(encoder).log_prob(tf.identity(z)))
-    assert np.all(before != after) == bool(part.weights)
-
-
-@pytest.mark.parametrize("name", names())
-def test_xla_log_prob_equals_eager(name):
-    part, encoder, z = scrambled(prior(name)), Encoder(), draws((5, 4, 3))
-
-    @tf.function(jit_compile=True)
-    def numbers(z):
-        p = part.distribution(encoder)
-        with tf.GradientTape() as tape:
-            tape.watch(z)
-            log_p = p.log_prob(z)
-        return log_p, tape.gradient(log_p, z), p.sample(7, seed=SEED)
-
-    log_p, gradient, sample = numbers(z)
-    np.testing.assert_allclose(log_p, part.distribution(encoder).log_prob(z), rtol=1e-4, atol=1e-4)
-    assert gradient.shape == z.shape
-    assert sample.shape == (7, 3)
-    assert np.all(np.isfinite(sample))
-
-
-@pytest.mark.parametrize("name", names())
-def test_latents_of_a_hundred_give_finite_numbers(name):
-    part, encoder = prior(name, (6,)), Encoder((6,))
-    z = tf.constant(np.random.default_rng(0).choice([-100.0, 100.0], (8, 6)), tf.float32)
-    with tf.GradientTape() as tape:
-        tape.watch(z)
-        log_p = part.distribution(encoder).log_prob(z)
-    gradients = tape.gradient(log_p, [z, *part.trainable_variables])
-    assert all(np.all(np.isfinite(number)) for number in (log_p, *gradients))
-
-
-# Discrete priors: by enumeration in test_discrete.py; the sphere's in test_sphere.py.
-@pytest.mark.parametrize(
-    "name", [name for name in names() if fact(option(name), "support", "reals") in ("reals", "posterior")]
-)
-def test_samples_agree_with_the_density(name):
-    """E_p[r(z) / p(z)] over the prior's own samples is 1 for a density r that is narrower."""
-    part, encoder = prior(name, (2,)), Encoder((2,))
-    p = part.distribution(encoder)
-    z = p.sample(20000, seed=SEED)
-    narrow = normal_log_prob(z, z.numpy().mean(axis=0), 0.3 * z.numpy().std(axis=0))
-    ratio = np.exp(narrow - p.log_prob(z).numpy().astype(float))
-    assert abs(ratio.mean() - 1) < 4 * ratio.std(ddof=1) / np.sqrt(len(ratio))
 
 
 @pytest.mark.parametrize(

@@ -128,6 +128,47 @@ class Model(Protocol):
 
 
 @runtime_checkable
+class Metric(Protocol):
+    """A number of one's own, named by `evaluation.metrics`: what a trained model is worth on a split.
+
+    The same for the same weights, images and seed, and computed without changing the weights. Its settings and its
+    code count in the identity of the evaluation: an edited one is evaluated anew, and nothing is trained for it.
+    """
+
+    def __call__(self, model: Model, images: Any, seed: Tensor) -> Any:
+        """model, N images (`vae_lab.data.images.Images`), stateless seed [2] -> [N], a value an image, or a number.
+
+        `vae_lab.binarization.intensities(images.pixels, images.levels)` is x [N,H,W,C].
+        """
+
+
+@runtime_checkable
+class Picture(Protocol):
+    """A picture of one's own, named by `evaluation.own_pictures`. It counts in no identity."""
+
+    def __call__(self, subject: Any) -> Any:
+        """subject (`vae_lab.evaluation.pictures.subject.Subject`) -> what is drawn.
+
+        uint8 [height,width,3], a figure of matplotlib, the bytes of a GIF, or the text of a page; None where the
+        picture has no meaning for the model.
+        """
+
+
+@runtime_checkable
+class Callback(Protocol):
+    """Called at the end of each epoch, named by `training.callbacks`.
+
+    It keeps nothing from one call to the next, and does the same at the same weights, epoch and metrics: a run that
+    was cut off is taken up from a checkpoint, and calls it anew for the epochs since. Under this promise it may change
+    the weights, which every checkpoint after it holds; `select: best` keeps the weights that were validated, from
+    before the call. Its settings and its code count in the identity of training.
+    """
+
+    def __call__(self, model: Model, epoch: int, metrics: dict[str, float]) -> dict[str, float] | None:
+        """model, epochs trained so far, the epoch's metrics -> more of them, logged as CALLBACK/NAME, or None."""
+
+
+@runtime_checkable
 class Estimator(Protocol):
     """The objective: a stochastic estimate of a bound on log p(x), and how its gradient is taken."""
 

@@ -2,7 +2,7 @@
 
 import itertools
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from vae_lab.config import compose
@@ -34,15 +34,17 @@ class Options:
 
     Args:
       *overrides: changes of the configuration.
+      only: by axis, the one option of it that is looked at.
     """
 
-    def __init__(self, *overrides: str):
+    def __init__(self, *overrides: str, only: Mapping[str, str] | None = None):
+        self.names = {axis: [only[axis]] if only and axis in only else option_names(axis) for axis in AXES}
         base = compose.plain(compose.compose_unchecked("data=mnist", *overrides))
         self._base = Resolved.of({key: value for key, value in base.items() if key not in AXES})
         self._options = {
             (axis, name): Resolved.of(compose.plain(read_option(axis, name)))
             for axis in AXES
-            for name in option_names(axis)
+            for name in self.names[axis]
         }
 
     def reason(self, check: Any, choice: Choice) -> str | None:
@@ -66,14 +68,16 @@ class Options:
             why = self.reason(check, choice)
         except Unchosen as error:
             axis = str(error)
-            for name in option_names(axis):
+            for name in self.names[axis]:
                 yield from self.refused_by(check, {**choice, AXES.index(axis): name})
         else:
             if why is not None:
                 yield choice, why
 
 
-def combinations(*overrides: str) -> tuple[list[Combination], list[tuple[Choice, str]]]:
+def combinations(
+    *overrides: str, only: Mapping[str, str] | None = None
+) -> tuple[list[Combination], list[tuple[Choice, str]]]:
     """The legal combinations of options over all axes, and every choice that a check refuses, with its reason.
 
     A combination is legal that holds none of these choices. Axis after axis is chosen, and what is refused already is
@@ -81,8 +85,9 @@ def combinations(*overrides: str) -> tuple[list[Combination], list[tuple[Choice,
 
     Args:
       *overrides: changes of the configuration that the options are put into.
+      only: by axis, the one option of it that is looked at.
     """
-    options = Options(*overrides)
+    options = Options(*overrides, only=only)
     refused: list[tuple[Choice, str]] = []
     for check in ACROSS_AXES:  # what one has refused is not told by another
         found = options.refused_by(check, {})
@@ -94,7 +99,7 @@ def combinations(*overrides: str) -> tuple[list[Combination], list[tuple[Choice,
         ending[axes[-1]].setdefault(axes, set()).add(tuple(choice[axis] for axis in axes))
     legal: list[Combination] = [()]
     for axis, by_axes in zip(AXES, ending, strict=True):
-        grown = ((*combination, name) for combination in legal for name in option_names(axis))
+        grown = ((*combination, name) for combination in legal for name in options.names[axis])
         legal = [
             combination
             for combination in grown
@@ -111,20 +116,28 @@ def pairs_of(combination: Combination) -> set[Pair]:
     }
 
 
-def covering_set(legal: list[Combination], candidates: int = 200) -> list[Combination]:
-    """Few legal combinations in which every legal pair of options occurs, chosen greedily and always the same."""
+def covering_set(
+    legal: list[Combination], candidates: int = 200, of: Callable[[Combination], set[Pair]] = pairs_of
+) -> list[Combination]:
+    """Few legal combinations in which every legal pair of options occurs, chosen greedily and always the same.
+
+    Args:
+      legal: what is chosen from.
+      candidates: how many are looked at for each pair.
+      of: the pairs of a combination that count.
+    """
     by_pair: dict[Pair, list[Combination]] = {}
     for combination in legal:
-        for pair in pairs_of(combination):
+        for pair in of(combination):
             by_pair.setdefault(pair, []).append(combination)
     draw = random.Random(0)
     missing, chosen = set(by_pair), []
     for pair in sorted(by_pair, key=lambda pair: (len(by_pair[pair]), pair)):
         if pair in missing:
             offered = draw.sample(by_pair[pair], min(candidates, len(by_pair[pair])))
-            best = max(offered, key=lambda combination: len(pairs_of(combination) & missing))
+            best = max(offered, key=lambda combination: len(of(combination) & missing))
             chosen.append(best)
-            missing -= pairs_of(best)
+            missing -= of(best)
     return chosen
 
 

@@ -15,6 +15,7 @@ from yaml import YAMLError
 from vae_lab.config.checks import check
 from vae_lab.config.checks.facts import Resolved
 from vae_lab.config.checks.lookups import check_interpolations, check_resolved
+from vae_lab.config.checks.own_parts import OWN
 from vae_lab.config.credentials import kept_apart
 from vae_lab.config.options import CONF, PACKAGE
 from vae_lab.errors import UsageError
@@ -87,6 +88,9 @@ def from_yaml(text: str, overrides: Sequence[str] = ()) -> Any:
     cfg = OmegaConf.create(text)
     check_resolved(cfg)
     OmegaConf.set_struct(cfg, True)
+    for group in OWN:
+        if OmegaConf.is_dict(node := OmegaConf.select(cfg, group)):
+            OmegaConf.set_struct(node, False)
     for override in overrides:
         try:
             cfg.merge_with(OmegaConf.from_dotlist([override]))

@@ -9,10 +9,11 @@ from typing import Any, cast
 from omegaconf import OmegaConf
 
 from vae_lab.config.checks.lookups import check_interpolations
+from vae_lab.config.checks.own_parts import OWN
 from vae_lab.errors import UsageError
 
 # Settings that a library's class may take beside those its option lists.
-OPEN = ("optimizer.", "schedule.", "hydra.")
+OPEN = ("optimizer.", "schedule.", "hydra.", *(f"{group}." for group in OWN))
 
 
 def with_home(arguments: Iterable[str]) -> list[str]:

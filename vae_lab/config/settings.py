@@ -1,7 +1,7 @@
 """A run's settings as plain values: what is left of a configuration once it is checked."""
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, field, fields
 from typing import Any
 
 from vae_lab.config.checks.facts import AXES, Config, bits_offset, fact, has_closed_form_kl
@@ -34,6 +34,7 @@ class TrainingSettings:
     precision: str
     early_stopping: EarlyStopping
     checkpoint_seconds: float
+    callbacks: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @property
     def selects(self) -> bool:
@@ -54,6 +55,8 @@ class EvaluationSettings:
     gradient_draws: int
     images_every: int
     pictures: Any
+    metrics: dict[str, dict[str, Any]] = field(default_factory=dict)
+    own_pictures: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -94,7 +97,8 @@ def settings_of(cfg: Config) -> Settings:
     check_allowed(described)
     training, evaluation = described["training"], described["evaluation"]
     for group, kind in (("training", TrainingSettings), ("evaluation", EvaluationSettings)):
-        if lacking := sorted({one.name for one in fields(kind)} - described[group].keys()):
+        needed = {one.name for one in fields(kind) if one.default_factory is MISSING}
+        if lacking := sorted(needed - described[group].keys()):
             raise UsageError(f"the configuration is of another version of vae_lab: it has no {group}.{lacking[0]}")
     stopping = described["training"]["early_stopping"]
     if stopping["start_from_epoch"] is None:

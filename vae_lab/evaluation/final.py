@@ -5,8 +5,9 @@ from typing import Any
 from vae_lab.binarization import intensities
 from vae_lab.config.settings import Settings
 from vae_lab.data.images import RunImages
+from vae_lab.errors import UsageError
 from vae_lab.evaluation.gradients import gradient_metrics
-from vae_lab.evaluation.metrics import elbo_metrics, evaluate_split
+from vae_lab.evaluation.metrics import elbo_metrics, evaluate_split, own_metrics
 
 
 def final_metrics(
@@ -34,6 +35,11 @@ def final_metrics(
             log_likelihood=split in wanted.log_likelihood_of,
         )
         metrics |= new
+        own, values = own_metrics(program, split, images.fixed[split], wanted.seed)
+        if twice := (own.keys() & metrics.keys()) | (values.keys() & by_image[split].keys()):
+            raise UsageError(f"evaluation.metrics: {', '.join(sorted(twice))} is a name of ours; choose another")
+        metrics |= own
+        by_image[split] |= values
     if "val" in images.fixed and "val" not in by_image:
         metrics |= elbo_metrics("val", program.elbo(images.fixed["val"], wanted.samples, wanted.seed))
     return metrics, by_image, by_latent

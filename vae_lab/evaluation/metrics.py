@@ -9,6 +9,7 @@ from vae_lab.data.images import Images
 from vae_lab.evaluation.aggregate import aggregate_evaluator, spread_rows
 from vae_lab.evaluation.latent import active_units
 from vae_lab.evaluation.layer_rates import layer_metrics
+from vae_lab.randomness import seed_for
 
 
 def mean_and_error(name: str, values: np.ndarray) -> dict[str, float]:
@@ -93,3 +94,34 @@ def evaluate_split(
             nats_per_dim = -metrics[f"{split}/log_likelihood"] / math.prod(images.shape)
             metrics[f"{split}/bits_per_dim"] = nats_per_dim / math.log(2) + bits_offset
     return metrics, values, latents
+
+
+def own_metrics(program: Any, split: str, images: Images, seed: int) -> tuple[dict[str, float], dict[str, np.ndarray]]:
+    """The user's own metrics of a split.
+
+    Args:
+      program: whose `metrics` are computed.
+      split: "train", "val" or "test", for the names.
+      images: the split's, N of them.
+      seed: the evaluation's.
+
+    Returns:
+      Metrics by name, means with their standard errors where there is a value an image; and those values, float64 [N].
+
+    Raises:
+      ValueError: when a metric is neither a number nor a value an image.
+    """
+    metrics: dict[str, float] = {}
+    by_image = {}
+    for name, metric in program.metrics.items():
+        values = np.asarray(metric(program.model, images, seed_for(seed, name)), np.float64)
+        if values.ndim == 0:
+            metrics[f"{split}/{name}"] = float(values)
+        elif values.shape == (len(images),):
+            metrics |= mean_and_error(f"{split}/{name}", values)
+            by_image[name] = values
+        else:
+            raise ValueError(
+                f"evaluation.metrics.{name} has shape {values.shape}; it must be a number, or [{len(images)}]"
+            )
+    return metrics, by_image

@@ -31,7 +31,8 @@ def log_frames(run: Run, epoch: int) -> None:
 def log_pictures(run: Run, epoch: int) -> None:
     """Logs the final pictures of the test split into the folder pictures/."""
     names = named(run.settings.evaluation.pictures)
-    if not names:
+    own = run.program.pictures
+    if not names and not own:
         return
     subject = Subject(
         views=views(run),
@@ -45,7 +46,7 @@ def log_pictures(run: Run, epoch: int) -> None:
         frames=run.record.frames("prior_samples"),
         history={key: run.record.history(key) for key in CURVES},
     )
-    for name, content in final_pictures(subject, names):
+    for name, content in final_pictures(subject, names, own):
         run.record.content(content, f"pictures/{name}")
 
 

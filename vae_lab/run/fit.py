@@ -139,7 +139,7 @@ def train(run: Run, on_progress: OnProgress, state: Fit, interrupts: Interrupts)
                 if is_counted(settings, state.epoch):
                     stopper.on_epoch_end(state.epoch - 1, state.latest)
                 state.stopper = {"wait": stopper.wait, "best": stopper.best}
-            record.metrics(state.latest, state.epoch)
+            record.metrics(state.latest | called_back(run, state), state.epoch)
             if every and state.epoch % every == 0:
                 log_frames(run, state.epoch)
         on_progress(result, state.latest)
@@ -153,6 +153,15 @@ def train(run: Run, on_progress: OnProgress, state: Fit, interrupts: Interrupts)
             record.flush()
             saved = time.monotonic()
         interrupts.stop_if_asked()
+
+
+def called_back(run: Run, state: Fit) -> dict[str, float]:
+    """What the user's callbacks make of an epoch, named callback/name."""
+    found: dict[str, float] = {}
+    for callback, call in run.program.callbacks.items():
+        metrics = call(run.model, state.epoch, dict(state.latest)) or {}
+        found |= {f"{callback}/{name}": float(value) for name, value in metrics.items()}
+    return found
 
 
 def told(metrics: dict[str, float]) -> str:

@@ -4,7 +4,8 @@ Tracing and compiling cost seconds where a small run trains in less than one, an
 weights are assigned into a program that exists.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from vae_lab.config import parts
@@ -13,6 +14,7 @@ from vae_lab.data.dataset import load
 from vae_lab.data.images import RunImages, run_images
 from vae_lab.evaluation.elbo import ElboEvaluator
 from vae_lab.evaluation.importance import LogLikelihoodEvaluator
+from vae_lab.protocols import Callback, Metric, Picture
 from vae_lab.run.device import resolved_jit
 from vae_lab.study.structure import model_structure, training_structure
 from vae_lab.training import Trainer
@@ -26,6 +28,9 @@ class Program:
     trainer: Trainer
     elbo: ElboEvaluator
     log_likelihood: LogLikelihoodEvaluator
+    metrics: Mapping[str, Metric] = field(default_factory=dict)  # the user's own, by name
+    callbacks: Mapping[str, Callback] = field(default_factory=dict)
+    pictures: Mapping[str, Picture] = field(default_factory=dict)
 
 
 # Decodings of the final log-likelihood from which on compiling the likelihood is faster than not.
@@ -70,10 +75,21 @@ def new_trainer(settings: Settings, model: Any, images: RunImages) -> Trainer:
     )
 
 
+def own_parts(settings: Settings) -> tuple[dict[str, Metric], dict[str, Callback], dict[str, Picture]]:
+    """The metrics, callbacks and pictures that the user has brought, each by its name."""
+
+    def made(named: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+        return {name: parts.make(option) for name, option in named.items()}
+
+    evaluation = settings.evaluation
+    return made(evaluation.metrics), made(settings.training.callbacks), made(evaluation.own_pictures)
+
+
 def new_program(settings: Settings, images: RunImages) -> Program:
     """A program of its own for a run, with the initial weights of its seed. Nothing is compiled yet."""
     model = new_model(settings, images)
-    return Program(model, new_trainer(settings, model, images), *evaluators(settings, model, images))
+    elbo, log_likelihood = evaluators(settings, model, images)
+    return Program(model, new_trainer(settings, model, images), elbo, log_likelihood, *own_parts(settings))
 
 
 def program_for(settings: Settings, images: RunImages) -> Program:
@@ -96,7 +112,7 @@ def program_for(settings: Settings, images: RunImages) -> Program:
         _trainers[training] = new_trainer(settings, model, images)
     trainer = _trainers[training]
     trainer.reset_optimizer(parts.make_optimizer(settings, steps_per_epoch(settings, images))[1])
-    return Program(model, trainer, elbo, log_likelihood)
+    return Program(model, trainer, elbo, log_likelihood, *own_parts(settings))
 
 
 def steps_per_epoch(settings: Settings, images: RunImages) -> int:

@@ -22,6 +22,7 @@ PLACES = (
     "training.checkpoint_seconds",
     "evaluation.images_every",
     "evaluation.pictures",
+    "evaluation.own_pictures",
 )
 
 # Where the code of a number begins, beside the classes that the options name.
@@ -60,8 +61,9 @@ MOST_DIFFERENCES = 4  # that are named
 
 
 def without_places(node: str, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """What counts of an option or a group: its settings without facts and places."""
-    return {key: value for key, value in settings.items() if key != "facts" and f"{node}.{key}" not in PLACES}
+    """What counts of an option or a group: its settings without facts, places and groups that hold nothing."""
+    counted = {key: value for key, value in settings.items() if key != "facts" and f"{node}.{key}" not in PLACES}
+    return {key: value for key, value in counted.items() if value != {}}
 
 
 def normalised(value: Any) -> Any:
@@ -186,13 +188,14 @@ def identity_of(settings: Settings, sources: Sources | None = None) -> Identity:
         trained["validation"] = {key: getattr(settings.evaluation, key) for key in DRAWS}
     evaluated = {"evaluation": without_places("evaluation", asdict(settings.evaluation))}
     core = (*TRAINING_CODE, *(VALIDATION_CODE if selects else ()))
-    rooms = NO_NUMBERS if selects else (*NO_NUMBERS, "vae_lab.evaluation")
+    validates = selects or settings.training.callbacks  # which may use what we evaluate with
+    rooms = NO_NUMBERS if validates else (*NO_NUMBERS, "vae_lab.evaluation")
     return Identity(
         trained=dict(dotted(normalised(trained))),
         evaluated=dict(dotted(normalised(evaluated))) | {switch: getattr(settings, switch) for switch in SWITCHES},
         data=data_identity(settings.options["data"]),
         training_code=sources.closure(core, sorted(classes_of(trained)), without=rooms),
-        evaluation_code=sources.closure(EVALUATION_CODE, without=NO_NUMBERS),
+        evaluation_code=sources.closure(EVALUATION_CODE, sorted(classes_of(evaluated)), without=NO_NUMBERS),
     )
 
 

@@ -10,6 +10,7 @@ from vae_lab.config.checks.facts import AXES, Config
 from vae_lab.config.checks.kinds import check_kinds, check_nulls, resolved
 from vae_lab.config.checks.notes import note_on_pixels as note_on_pixels
 from vae_lab.config.checks.optimizers import check_layers, check_optimizer
+from vae_lab.config.checks.own_parts import check_own_parts
 from vae_lab.config.checks.pairs import (
     check_densities,
     check_gradient,
@@ -117,6 +118,7 @@ CHECKS: tuple[Callable[[Config], None], ...] = (
     check_kinds,
     check_allowed,
     check_targets,
+    check_own_parts,
     check_counts,
     check_numbers,
     check_optimizer,

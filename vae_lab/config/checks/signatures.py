@@ -1,8 +1,10 @@
 """What a class can be given, read from its source: nothing is imported for it, TensorFlow least of all."""
 
 import ast
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from vae_lab.config.checks.facts import AXES, Config
 from vae_lab.config.locate import spec_of
@@ -16,20 +18,32 @@ def check_targets(cfg: Config) -> None:
     """The class or function that an option's YAML names must be in a file that is there, and take the settings."""
     for axis in (*AXES, "optimizer", "schedule"):
         target = str(cfg[axis]["_target_"])
-        module, _, leaf = target.rpartition(".")
         name = cfg[axis].get("name")
         option = f"{axis}={name}" if name else f"{axis}._target_={target}"
-        path = source(module)
-        if path is None:
-            raise UsageError(f"{option}: its _target_ is in {module}, and there is no such file")
-        if defined(module, leaf) is None and leaf not in path.read_text(encoding="utf-8"):
-            raise UsageError(f"{option}: its _target_ is {leaf} in {module}, and there is no such class there")
-        taken = parameters(module, leaf)
-        if taken is not None and axis not in ("data", "binarization"):
-            if unknown := sorted(set(map(str, cfg[axis])) - {*NO_SETTINGS, *taken}):
-                key, known = f"{axis}.{unknown[0]}", sorted(set(taken) & set(map(str, cfg[axis])))
-                takes = f"it takes {', '.join(known)}" if known else "leave it out"
-                raise UsageError(f"there is no setting {key}: {leaf} takes no such setting; {takes}")
+        check_target(axis, option, target, cfg[axis], takes=axis not in ("data", "binarization"))
+
+
+def check_target(group: str, option: str, target: str, settings: Mapping[str, Any], takes: bool = True) -> None:
+    """Raises UsageError where a class is not there, or takes no setting of that name.
+
+    Args:
+      group: where the settings stand, for the names of keys.
+      option: how the choice is called.
+      target: the class or function, with its module.
+      settings: what it is given.
+      takes: whether to look at what it takes.
+    """
+    module, _, leaf = target.rpartition(".")
+    path = source(module)
+    if path is None:
+        raise UsageError(f"{option}: its _target_ is in {module}, and there is no such file")
+    if defined(module, leaf) is None and leaf not in path.read_text(encoding="utf-8"):
+        raise UsageError(f"{option}: its _target_ is {leaf} in {module}, and there is no such class there")
+    taken = parameters(module, leaf)
+    if taken is not None and takes and (unknown := sorted(set(map(str, settings)) - {*NO_SETTINGS, *taken})):
+        key, known = f"{group}.{unknown[0]}", sorted(set(taken) & set(map(str, settings)))
+        told = f"it takes {', '.join(known)}" if known else "leave it out"
+        raise UsageError(f"there is no setting {key}: {leaf} takes no such setting; {told}")
 
 
 @lru_cache(maxsize=256)

@@ -1,7 +1,7 @@
 """The pictures at the end of a run."""
 
 import io
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -55,9 +55,11 @@ def file_of(name: str, drawn: Any) -> tuple[str, bytes]:
     return f"{name}.png", target.getvalue()
 
 
-def final_pictures(subject: Subject, names: Sequence[str]) -> Iterator[tuple[str, bytes]]:
-    """File name and content of each picture named; those that have no meaning for the model are left out."""
-    for name in names:
-        drawn = DRAWN[name](subject)
+def final_pictures(
+    subject: Subject, names: Sequence[str], own: Mapping[str, Callable[[Subject], Any]] | None = None
+) -> Iterator[tuple[str, bytes]]:
+    """File name and content of each picture named, and of the user's own; those without a meaning are left out."""
+    for name, draw in ({name: DRAWN[name] for name in names} | dict(own or {})).items():
+        drawn = draw(subject)
         if drawn is not None:
             yield file_of(name, drawn)
