@@ -94,12 +94,12 @@ def overrides_of(choices, sizes):
 def measured(name, compiled=False):
     """The terms, weights and evaluations of a configuration after one epoch of four steps."""
     import tensorflow as tf
-    from test_combinations import TINY
 
     from vae_lab.config import compose, parts
     from vae_lab.config.settings import settings_of
     from vae_lab.data.images import run_images
     from vae_lab.run.program import new_program
+    from vae_lab.testing.combination import TINY
 
     words = overrides_of(CONFIGURATIONS[name], TINY)
     jit = f"training.jit={str(compiled).lower()}"
