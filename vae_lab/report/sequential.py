@@ -125,7 +125,7 @@ def judge_by(courses: Sequence[Course], verdict: Verdict) -> Verdict:
     claim, got = verdict.expectation, verdict.got
     if not claim.judged or got is None:
         return verdict
-    course = next((one for one in courses if one.expectation is claim), None)
+    course = next((one for one in courses if one.expectation == claim), None)
     why = NOT_BY_COUNTS if course is None else course.refused
     last, decision = (None, None) if course is None else (course.last, course.decision)
     low, high = (last.low, last.high) if last is not None else (math.nan, math.nan)
