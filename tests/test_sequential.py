@@ -57,7 +57,7 @@ def test_the_interval_misses_the_mean_at_no_number_of_seeds_but_by_its_level(kin
     promised = kind != "exponential less its mean"
     expected = "at most 0.05" if promised else "0.05 is promised of normal values; shown"
     figure(f"False decisions at any of 2 to 50 seeds, differences {kind}", missed, expected)
-    figure(f"The same by Student's t interval, looked at after each, {kind}", by_t, "shown beside: not valid")
+    figure(f"The same of Student's t interval, looked at after each seed, differences {kind}", by_t, "shown: not valid")
     assert not promised or missed <= ALPHA + 3 * math.sqrt(ALPHA * (1 - ALPHA) / PATHS)
     assert by_t > 0.2 > missed
 
@@ -105,9 +105,10 @@ def test_what_it_costs_to_be_allowed_to_look(effect, figure):
     most = 2 + int(np.argmax(beyond.cumsum(axis=1).astype(bool).mean(axis=0) >= 0.8))
     within = beyond[:, : most - 1]
     used = np.where(within.any(axis=1), 2 + within.argmax(axis=1), most)
-    figure(f"Seeds of the fixed design, effect {effect:g} standard deviations, power 0.8", fixed, "shown")
-    figure("Mean number of seeds of the sequence that ends with that power", used.mean(), "shown")
-    figure("Its largest number of seeds", most, "shown")
+    of = f"power 0.8, effect {effect:g} standard deviations"
+    figure(f"Seeds of the fixed design, {of}", fixed, "shown")
+    figure(f"Mean number of seeds of the sequence, {of}", used.mean(), "shown")
+    figure(f"Largest number of seeds of the sequence, {of}", most, "shown")
     assert fixed < used.mean() < most < 2.5 * fixed
 
 

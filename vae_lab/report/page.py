@@ -78,7 +78,7 @@ def results_plots(report: Report) -> list[dict[str, Any]]:
 def sequence_plots(report: Report) -> list[dict[str, Any]]:
     """The plots of how each claim went over the seeds, each with what it came to."""
     drawn = []
-    for number_, one in enumerate(report.courses):
+    for place, one in enumerate(report.courses):
         if one.last is None:
             continue
         ends, count = interval(one.last.low, one.last.high, len(one.expectation.arms) > 1), len(one.steps)
@@ -87,7 +87,7 @@ def sequence_plots(report: Report) -> list[dict[str, Any]]:
             f"{report.named(*one.expectation.arms)}, {one.expectation.metric}, expected {one.expectation.stated}: "
             f"{came_to}. After {count} seed{'s' * (count > 1)} {ends}."
         )
-        drawn.append({"svg": Markup(course(report, one, number_)), "caption": caption})
+        drawn.append({"svg": Markup(course(one, place)), "caption": caption})
     return drawn
 
 

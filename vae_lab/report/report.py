@@ -94,6 +94,9 @@ class Report:
             "that they are compared in, are of the seeds that did not fail"
             for arm, seeds in self.runs.lost.items()
         ]
+        added = sum(job.added for job in self.study.jobs)
+        if added:
+            lost.append(f"{added} of the runs are of seeds that sweep.until=decided has added to those of the study")
         return lost + self.runs.notes + [note for one in self.comparisons for note in one.notes]
 
 
