@@ -98,17 +98,17 @@ def pairs() -> str:
     sys.path.insert(0, str(CHECKOUT))
     from vae_lab.config.compatibility import AXES as JUDGED
     from vae_lab.config.compatibility import combinations, illegal_pairs, pairs_of
-    from vae_lab.config.options import option_names
 
     legal, refusals = combinations()
     refused = illegal_pairs(legal, refusals)
     by_axes: dict[tuple[str, str], list[tuple[str, str, str]]] = {}
     for (one, a, other, b), why in refused.items():
         by_axes.setdefault((JUDGED[one], JUDGED[other]), []).append((a, b, why))
+    everything = math.prod(len(option_names(axis)) for axis in JUDGED)
     lines = [
         "# Which options go together",
         "",
-        f"Of {math.prod(len(option_names(axis)) for axis in JUDGED):,} combinations over {len(JUDGED)} axes {len(legal):,} are legal, on data of "
+        f"Of {everything:,} combinations over {len(JUDGED)} axes {len(legal):,} are legal, on data of "
         f"28 x 28 grey pixels with every other setting as it is by default. "
         f"{len(set().union(*map(pairs_of, legal))):,} pairs of options occur in one of them, and a test trains each; "
         f"the {len(refused)} pairs below occur in none. `vae-lab pairs` prints the same list.",

@@ -21,7 +21,10 @@ from vae_lab.config.options import CONF, broken, option_names, read_option
 from vae_lab.config.overrides import known_keys, with_home
 from vae_lab.errors import UsageError, told
 
-OF_THE_USER = ("sweep.repeat", "sweep.accept", "sweep.plan", "sweep.max_failures")
+OF_THE_USER = (
+    *("sweep.repeat", "sweep.accept", "sweep.plan", "sweep.max_failures"),
+    *("sweep.until", "sweep.max_seeds", "sweep.budget_hours", "sweep.drop"),
+)
 MOST_NAMES = 16  # that are listed where none is like the one that was given
 
 

@@ -27,6 +27,7 @@ page.html        the report: open it in a browser, it needs no network
 table.*          mean and standard error over seeds (Markdown, CSV with intervals, LaTeX with booktabs)
 differences.csv  each arm minus the reference arm, paired over seeds and over test images
 verdicts.*       what was expected and what was found (Markdown, CSV with p-values)
+sequences.csv    where seeds were added while looking: each claim's interval after each seed
 runs.csv         a line for each run: state, seed, commit, final metrics; those that do not count say why
 curves.csv       metrics by epoch of the runs that count: run, metric, epoch, value
 arms.csv         in which folder of the next two each arm is

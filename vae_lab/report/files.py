@@ -9,6 +9,7 @@ from vae_lab.report.format import number
 from vae_lab.report.page import page
 from vae_lab.report.report import Report
 from vae_lab.report.selection import started
+from vae_lab.report.sequential import courses_csv
 from vae_lab.report.table import csv_table, markdown_table
 from vae_lab.tracking.artifacts import log_folder
 from vae_lab.tracking.environment import COMMIT, DIRTY
@@ -20,7 +21,8 @@ FINAL = ("test/", "train/", "perf/")
 
 def files(report: Report) -> dict[str, str]:
     """The texts of a report's files, by name."""
-    return {
+    sequences = {"sequences.csv": courses_csv(report.courses)} if report.courses else {}
+    return sequences | {
         "table.md": report.table.markdown(),
         "table.csv": report.table.csv(),
         "table.tex": report.table.latex(),

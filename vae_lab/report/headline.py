@@ -46,6 +46,16 @@ def spread(report: Report) -> str:
 
 def rule(report: Report) -> str:
     """How the claims of a page are judged."""
+    if report.study.sequential:
+        family = len(report.courses)
+        return (
+            "Seeds were added while looking, to the claims that were open (sweep.until=decided). A claim is met at "
+            "the first number of seeds at which its confidence sequence, an interval that holds at every number of "
+            "seeds at once (Lai 1976; Wang and Ramdas 2023), lies inside its bounds, and missed where it lies beyond "
+            f"one. Its {family} claims are one family: each interval is of level 1 - {ALPHA}/{max(1, family)}, so that "
+            f"with probability {1 - ALPHA:g} no decision of the page is false, if seeds differ about normally. Counts "
+            "are not decided so."
+        )
     return (
         "A value is decided where its 95% interval over seeds lies inside its bounds or outside them. A difference is "
         "decided where its mean leaves its bounds by p at most 0.05, or keeps within them so, as one of the "
@@ -57,6 +67,14 @@ def rule(report: Report) -> str:
 
 def method(report: Report) -> str:
     """How the differences of a page are worked out."""
+    if report.study.sequential:
+        return (
+            "Over seeds: paired by seed, with the 95% interval of a number of seeds fixed before looking. Here seeds "
+            "were added while looking, so that this interval is too narrow, no p is told, and nothing is decided by "
+            "this table: the confidence sequences decide. Over images: each arm averaged over those seeds, interval by "
+            f"{BOOTSTRAP}; it is of these trained models, and says nothing of other seeds; its p-values are corrected "
+            "over the arms."
+        )
     effect = report.study.smallest_effect
     needed = (
         f"Seeds needed: for power {POWER} at level {ALPHA} over {report.family}, two-sided, if the true difference is "

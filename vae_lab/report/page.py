@@ -9,6 +9,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from vae_lab.report import figures
+from vae_lab.report.course_figure import course
 from vae_lab.report.format import interval, number, p_text, seeds_text
 from vae_lab.report.headline import headline, method, origin, rule
 from vae_lab.report.report import Report
@@ -74,6 +75,22 @@ def results_plots(report: Report) -> list[dict[str, Any]]:
     return drawn
 
 
+def sequence_plots(report: Report) -> list[dict[str, Any]]:
+    """The plots of how each claim went over the seeds, each with what it came to."""
+    drawn = []
+    for place, one in enumerate(report.courses):
+        if one.last is None:
+            continue
+        ends, count = interval(one.last.low, one.last.high, len(one.expectation.arms) > 1), len(one.steps)
+        came_to = f"{one.decision[0]} by {one.decision[1]} seeds" if one.decision else "open"
+        caption = (
+            f"{report.named(*one.expectation.arms)}, {one.expectation.metric}, expected {one.expectation.stated}: "
+            f"{came_to}. After {count} seed{'s' * (count > 1)} {ends}."
+        )
+        drawn.append({"svg": Markup(course(one, place)), "caption": caption})
+    return drawn
+
+
 def page(report: Report) -> str:
     """The report as HTML."""
     environment = Environment(
@@ -94,6 +111,7 @@ def page(report: Report) -> str:
         headline=headline(report),
         marks=MARKS,
         chips={arm: figures.colour(place) for place, arm in enumerate(arms)},
+        sequences=sequence_plots(report),
         results=results_plots(report),
         curves=curve_plots(report),
         kinds=kinds,

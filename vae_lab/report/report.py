@@ -1,7 +1,7 @@
 """All that a report says of a study, read from the store once."""
 
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vae_lab.errors import UsageError
@@ -9,11 +9,14 @@ from vae_lab.report.comparison import Comparison, compare_all, settings_by_arm
 from vae_lab.report.curves import Curve, curves_of
 from vae_lab.report.family import as_family, p_values
 from vae_lab.report.per_image import per_image_values
+from vae_lab.report.planned import with_added
 from vae_lab.report.selection import StudyRuns, find_runs
+from vae_lab.report.sequential import Course, courses_of, judge_by, without_p
 from vae_lab.report.sheets import sheets_of
 from vae_lab.report.table import METRICS, Table, row_of, table_of_rows
 from vae_lab.report.verdicts import Verdict, judge
 from vae_lab.study.study import Study
+from vae_lab.tracking.records import read_run
 from vae_lab.tracking.store import Store
 
 LOST = "†"  # beside what is of the seeds that were not lost
@@ -40,6 +43,7 @@ class Report:
       curves: by metric, by arm.
       sheets: by kind of picture, by arm: seed, epoch and PNG.
       settings: parameters in which the arms differ: by name, a value an arm.
+      courses: of a study to which seeds were added while looking, how each claim went over the seeds.
     """
 
     store: Store
@@ -52,6 +56,7 @@ class Report:
     curves: dict[str, dict[str, Curve]]
     sheets: dict[str, dict[str, tuple[int, int, bytes]]]
     settings: dict[str, list[str]]
+    courses: tuple[Course, ...] = ()
 
     @property
     def short_table(self) -> Table:
@@ -89,6 +94,9 @@ class Report:
             "that they are compared in, are of the seeds that did not fail"
             for arm, seeds in self.runs.lost.items()
         ]
+        added = sum(job.added for job in self.study.jobs)
+        if added:
+            lost.append(f"{added} of the runs are of seeds that sweep.until=decided has added to those of the study")
         return lost + self.runs.notes + [note for one in self.comparisons for note in one.notes]
 
 
@@ -107,6 +115,8 @@ def gather(store: Store, study: Study, sweep: str | None = None, reference: str 
     if reference is not None and reference not in study.arms:
         raise UsageError(f"reference={reference} is not an arm; there are {', '.join(study.arms)}")
     reference = reference or study.arms[0]
+    of_sweep = replace(store, experiment_id=read_run(store, sweep).experiment_id) if sweep is not None else store
+    study = with_added(of_sweep, study)
     runs = find_runs(store, study, sweep)
     planned = study.seeds
     metrics = tuple(dict.fromkeys([study.metric, *METRICS, *MORE_METRICS]))
@@ -123,6 +133,11 @@ def gather(store: Store, study: Study, sweep: str | None = None, reference: str 
         sheets = sheets_of(store, runs, fetched)
     verdicts = [judge(one, runs.counted, planned) for one in study.expected]
     comparisons, verdicts = as_family(comparisons, verdicts, study.metric, study.smallest_effect)
+    courses: tuple[Course, ...] = ()
+    if study.sequential:
+        courses = courses_of(study, runs.counted)
+        verdicts = [judge_by(courses, verdict) for verdict in verdicts]
+        comparisons = [without_p(one) for one in comparisons]
     return Report(
         store=store,
         study=study,
@@ -134,4 +149,5 @@ def gather(store: Store, study: Study, sweep: str | None = None, reference: str 
         curves=curves_of(store, study.metric, runs),
         sheets=sheets,
         settings=settings_by_arm(runs.counted),
+        courses=courses,
     )

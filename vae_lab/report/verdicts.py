@@ -25,6 +25,9 @@ class Verdict:
       missed_by: how far `got` lies outside the bounds; 0 inside.
       p: the p-value of the bound that decides: the one it lies beyond, or inside, the nearer one.
       corrected: the same as one of the page's family of differences; of a single arm's value, p itself.
+      sequential: whether seeds were added while looking: then a confidence sequence decides, whose interval `got` has,
+        and there is no p-value.
+      decided_by: by how many seeds that did.
       why: what else there is to say.
     """
 
@@ -35,6 +38,8 @@ class Verdict:
     p: float = math.nan
     corrected: float = math.nan
     why: str = ""
+    sequential: bool = False
+    decided_by: int | None = None
 
     @property
     def holds(self) -> bool:
@@ -44,12 +49,14 @@ class Verdict:
     @property
     def by_one_seed(self) -> bool:
         """Whether it was met or missed by one seed, which cannot decide it."""
-        return self.state in (MET, MISSED) and self.got is not None and self.got.size == 1
+        one = self.got is not None and self.got.size == 1
+        return self.state in (MET, MISSED) and one and not self.sequential
 
     @property
     def undecided(self) -> bool:
         """Whether several seeds leave it open, so that more of them may turn the state."""
-        return self.state in (MET, MISSED) and not self.by_one_seed and not self.corrected <= ALPHA
+        decided = self.decided_by is not None if self.sequential else self.corrected <= ALPHA
+        return self.state in (MET, MISSED) and not self.by_one_seed and not decided
 
     @property
     def decided(self) -> bool:
@@ -66,7 +73,9 @@ class Verdict:
         if self.state in (MET, MISSED):
             if self.by_one_seed:
                 return f"{inside} by one seed" if self.missed_by == 0 else f"{inside}, one seed"
-            return f"undecided ({inside} by the mean)" if self.undecided else inside
+            by_the_mean = f"undecided ({inside} by the mean)"
+            told = f"{self.state} by {self.decided_by} seeds" if self.sequential else inside
+            return by_the_mean if self.undecided else told
         return self.state
 
     @property
@@ -75,11 +84,13 @@ class Verdict:
         told = [self.why] if self.why else []
         if self.by_one_seed:
             told.append("one seed has no interval: from the second on there is one, and it decides")
-        elif self.undecided and self.got is not None:
+        elif self.undecided and self.got is not None and not (self.sequential and self.why):
             told.append(self._why_open(self.got))
         return "; ".join(told)
 
     def _why_open(self, got: Summary) -> str:
+        if self.sequential:
+            return f"the sequence's interval over {got.size} seeds is {got.low:.3g} to {got.high:.3g}"
         if math.isnan(self.p):
             return f"{got.size} seeds without spread have no interval"
         if math.isnan(got.low):

@@ -263,6 +263,8 @@ def check_sweep(cfg: Any) -> None:
         raise UsageError(f"sweep.accept={cfg.sweep.accept} must be code, or null")
     if cfg.sweep.accept and cfg.sweep.repeat == "all":
         raise UsageError("sweep.accept=code takes runs as they are, and sweep.repeat=all makes them anew; say one")
+    if cfg.sweep.until is not None and cfg.study is None:
+        raise UsageError(f"sweep.until={cfg.sweep.until} is of a study, whose claims are decided; give experiment=NAME")
     most = cfg.sweep.max_failures
     if most is not None and (not isinstance(most, int) or most < 1):
         raise UsageError(f"sweep.max_failures={most} must be a whole number of at least 1, or null")

@@ -17,6 +17,7 @@ class PlannedJob:
       overrides: that make it.
       evaluation: identity of its numbers.
       identity: the same as content; None of a plan that was read back, which holds digests alone.
+      added: whether it was not planned, but added by sweep.until=decided.
     """
 
     arm: str
@@ -24,6 +25,7 @@ class PlannedJob:
     overrides: tuple[str, ...]
     evaluation: str
     identity: Identity | None = None
+    added: bool = False
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,7 @@ class Study:
       command: the command that runs it.
       changed: the settings in which it was run otherwise than its file says.
       smallest_effect: the smallest difference of the metric that is of interest; None where the study names none.
+      sequential: whether seeds were added to it while they were looked at, so that only a confidence sequence decides.
     """
 
     name: str
@@ -49,6 +52,7 @@ class Study:
     command: str
     changed: tuple[str, ...] = ()
     smallest_effect: float | None = None
+    sequential: bool = False
 
     @property
     def arms(self) -> list[str]:
@@ -61,8 +65,8 @@ class Study:
 
     @property
     def seeds(self) -> dict[str, set[int]]:
-        """By arm, the seeds that were planned."""
-        return {arm: {job.seed for job in self.jobs if job.arm == arm} for arm in self.arms}
+        """By arm, the seeds that were planned, without those that were added."""
+        return {arm: {job.seed for job in self.jobs if job.arm == arm and not job.added} for arm in self.arms}
 
 
 def settings_in(overrides: Iterable[str]) -> frozenset[str]:

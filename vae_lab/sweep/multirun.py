@@ -21,8 +21,9 @@ from vae_lab.run.lock import Locked, locks_folder
 from vae_lab.study.jobs import CheckedJob, checked_plan
 from vae_lab.study.plan import to_override
 from vae_lab.sweep.apart import MOST_STRUCTURES
+from vae_lab.sweep.until import add_seeds, show_next, until_of
 from vae_lab.tracking.standing import adopt_alike, standings, standings_in
-from vae_lab.tracking.store import open_store
+from vae_lab.tracking.store import look_into, open_store
 
 # Where every job left is another process's: how long to wait, twice as long each time.
 SECONDS_TO_LOOK_AGAIN, MOST_SECONDS_TO_LOOK_AGAIN = 3.0, 60.0
@@ -57,6 +58,7 @@ def multirun(
         check_sweep(config)
         check_workers(config)
         jobs = checked_plan(study, given, compose)
+        until = until_of(config, name, jobs)
         if note := note_on_pixels(config, [f"{key}=" for key in given]):
             print(note)
         print(f"{len(jobs)} jobs, all checked", flush=True)
@@ -64,6 +66,8 @@ def multirun(
         if config.sweep.plan:
             found = standings_in(config.tracking.uri, config.tracking.experiment_name, identities)
             show_plan([(job.name, job.epochs, standing) for job, standing in zip(jobs, found, strict=True)])
+            if until is not None:
+                show_next(until, look_into(config.tracking.uri, config.tracking.experiment_name))
             return
         from vae_lab.sweep.doctor import close_dead_runs
         from vae_lab.sweep.parent import SweepRun
@@ -88,21 +92,28 @@ def multirun(
     status, failed = "KILLED", {}
     try:
         failed = run_all(left, parent, began, launch)
+        if until is not None:
+
+            def run_added(added: Sequence[CheckedJob]) -> dict[str, Exception]:
+                return run_all(added, parent, began, launch, len(parent.jobs) - len(added), len(parent.jobs))
+
+            failed |= add_seeds(until, parent, config.sweep.accept, run_added)
         status = "FAILED" if failed else "FINISHED"
     finally:
         close_dead_runs(store, locks_folder(config.tracking.uri, config.paths.outputs), parent.run.run_id)
         table = parent.table()
         finished = sum(row.finished for row in table.rows)
         parent.close(table, finished, status)
-        show_table(table, f"{finished} of {len(jobs)} jobs done in {clock(time.time() - began)}")
+        show_table(table, f"{finished} of {len(parent.jobs)} jobs done in {clock(time.time() - began)}")
         page, lost = page_of(parent, Path(config.paths.outputs) / "reports" / (name or parent.run.run_id))
         print(f"\nSee it in MLflow:\n  {store.ui_command()}\nsweep: {parent.run.run_id}\npage: {page}")
-        if finished < len(jobs):
+        if finished < len(parent.jobs):
             repeating = ", without sweep.repeat=all," if config.sweep.repeat == "all" else ""
             print(f"The same command again{repeating} does only what is missing.")
     if failed:
         print(
-            f"\n{len(failed)} of {len(jobs)} jobs failed (one that had begun has its traceback in MLflow, error.txt):"
+            f"\n{len(failed)} of {len(parent.jobs)} jobs failed "
+            "(one that had begun has its traceback in MLflow, error.txt):"
         )
         for name, reason in failed.items():
             print(f"  {name}: {type(reason).__name__}: {' '.join(str(reason).split())[:200]}")
@@ -159,7 +170,7 @@ def share_cores(workers: int | None) -> None:
 
 
 def run_all(
-    left: list[CheckedJob], parent: Any, started: int, launch: Launch, first: int = 0, total: int | None = None
+    left: Sequence[CheckedJob], parent: Any, started: int, launch: Launch, first: int = 0, total: int | None = None
 ) -> dict[str, Exception]:
     """Launches jobs until none is left: again after a worker has died, and those that another process had.
 

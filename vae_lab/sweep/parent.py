@@ -45,7 +45,7 @@ class SweepRun:
         began: int,
         standings: Sequence[Standing],
     ):
-        self.jobs = jobs
+        self.jobs, self.added = list(jobs), list[CheckedJob]()
         self.why = {job.name: one.why() for job, one in zip(jobs, standings, strict=True)}
         self.only_since = began if cfg.sweep.repeat == "all" else 0
         first = [cfg.study.metric] if cfg.study and cfg.study.get("metric") else []
@@ -61,6 +61,14 @@ class SweepRun:
         self.run = TrackedRun(
             self.store, experiment or "sweep", environment() | tags, run_id=before[-1].run_id if before else None
         )
+        self.write_plan()
+        code = {path: digest for job in jobs for path, digest in job.identity.code.items()}
+        self.run.text(json.dumps(code, indent=1), PLANNED_CODE)
+        if cfg.study:
+            self.run.text(json.dumps(plain(cfg.study), indent=1), "study.json")
+
+    def write_plan(self) -> None:
+        """Logs the jobs as plan.json."""
         plan = [
             {
                 "name": job.name,
@@ -68,15 +76,20 @@ class SweepRun:
                 "overrides": job.overrides,
                 "evaluation": job.identity.evaluation,
                 "training": job.identity.training,
-                "why": self.why[job.name],
+                "why": self.why.get(job.name, ""),
             }
-            for job in jobs
+            | ({"added": True} if job in self.added else {})
+            for job in self.jobs
         ]
         self.run.text(json.dumps(plan, indent=1), "plan.json")
-        code = {path: digest for job in jobs for path, digest in job.identity.code.items()}
-        self.run.text(json.dumps(code, indent=1), PLANNED_CODE)
-        if cfg.study:
-            self.run.text(json.dumps(plain(cfg.study), indent=1), "study.json")
+
+    def add(self, jobs: Sequence[CheckedJob]) -> None:
+        """Takes jobs in that were not planned: those of them that it has not."""
+        there = {job.identity.evaluation for job in self.jobs}
+        if new := [job for job in jobs if job.identity.evaluation not in there]:
+            self.added += new
+            self.jobs += new
+            self.write_plan()
 
     def records(self) -> list[RunRecord]:
         """The runs that the jobs have come to, under the jobs' own arms, in the plan's order.

@@ -1,0 +1,161 @@
+"""Claims judged while seeds are added: each by its confidence sequence.
+
+The family is the study's judged claims, m of them, and each interval is of level 1 - 0.05/m: with probability 0.95 none
+of them ever misses its mean, at any number of seeds, so that whatever is decided, whenever that was, all of it is right
+together (Bonferroni, which asks nothing of when one stops or of how claims depend on each other). A claim is met at the
+first number of seeds at which its interval lies inside its bounds, and missed at the first at which it lies beyond one;
+that stands, and what comes later does not take it back.
+
+Counts, such as active units, are not decided by this rule: a sequence for them needs known bounds, and those of a
+difference (all latents, either way) are so wide that no affordable number of seeds would do. They are no part of the
+family.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from vae_lab.report.comparison import Comparison, Runs, compare
+from vae_lab.report.confidence_sequence import bounds
+from vae_lab.report.statistics import ALPHA
+from vae_lab.report.table import csv_table
+from vae_lab.report.verdicts import MET, MISSED, Verdict
+from vae_lab.study.expectations import Expectation, value_of
+from vae_lab.study.study import Study
+
+COUNTS = ("active_units",)  # metrics that are numbers of things
+NOT_BY_COUNTS = "counts are not decided by the sequential rule"
+
+
+class _Refused(Exception):
+    """Why a claim's values are no sequence."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """A claim after so many seeds: the newest seed, the values' mean and the interval."""
+
+    seed: int
+    value: float
+    mean: float
+    low: float  # -inf: no bound yet
+    high: float
+
+
+@dataclass(frozen=True)
+class Course:
+    """How a claim went, seed by seed.
+
+    Attributes:
+      expectation: the claim.
+      alpha: the chance, over all numbers of seeds, that its interval misses its mean.
+      steps: one a seed, in the order of seeds.
+      refused: why there is none; empty where there is one.
+    """
+
+    expectation: Expectation
+    alpha: float
+    steps: tuple[Step, ...]
+    refused: str = ""
+
+    @property
+    def decision(self) -> tuple[str, int] | None:
+        """Met or missed, and by how many seeds; None while it is open."""
+        low, high = self.expectation.low, self.expectation.high
+        for count, step in enumerate(self.steps, 1):
+            if (low is not None and step.high < low) or (high is not None and step.low > high):
+                return MISSED, count
+            if (low is None or step.low >= low) and (high is None or step.high <= high):
+                return MET, count
+        return None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether more seeds could decide it."""
+        return not self.refused and self.decision is None
+
+    @property
+    def last(self) -> Step | None:
+        """Where it stands."""
+        return self.steps[-1] if self.steps else None
+
+
+def claims(study: Study) -> list[Expectation]:
+    """The study's claims that the rule decides."""
+    return [one for one in study.expected if one.judged and not one.metric.endswith(COUNTS)]
+
+
+def courses_of(study: Study, runs: Runs) -> tuple[Course, ...]:
+    """The course of each claim over the runs at hand, by arm and seed."""
+    family = claims(study)
+    return tuple(_course(one, runs, ALPHA / len(family)) for one in family)
+
+
+def _course(claim: Expectation, runs: Runs, alpha: float) -> Course:
+    try:
+        by_seed, scale = _stream(claim, runs)
+    except _Refused as why:
+        return Course(claim, alpha, (), str(why))
+    steps, values = [], []
+    for seed in sorted(by_seed):
+        values.append(by_seed[seed])
+        mean = math.fsum(values) / len(values)
+        steps.append(Step(seed, values[-1], mean, *bounds(values, alpha, scale)))
+    return Course(claim, alpha, tuple(steps))
+
+
+def _stream(claim: Expectation, runs: Runs) -> tuple[dict[int, float], float]:
+    """A claim's values by seed, and the size of what they are made of."""
+    if len(claim.arms) == 1:
+        found = {seed: value_of(claim.metric, run.metrics) for seed, run in runs.get(claim.arms[0], {}).items()}
+        by_seed = {seed: value for seed, value in found.items() if value is not None}
+        if not all(math.isfinite(value) for value in by_seed.values()):
+            raise _Refused(f"a value of {claim.metric} is not finite")
+        return by_seed, max(map(abs, by_seed.values()), default=0.0)
+    arm, reference = claim.arms
+    comparison = compare(runs, arm, reference, claim.metric, per_image=lambda run: None)
+    if comparison.refused and comparison.seeds:
+        raise _Refused(comparison.refused)
+    sizes = [abs(runs[arm][seed].metrics[claim.metric]) for arm in claim.arms for seed in comparison.seeds]
+    return dict(zip(comparison.seeds, comparison.each, strict=True)), max(sizes, default=0.0)
+
+
+def judge_by(courses: Sequence[Course], verdict: Verdict) -> Verdict:
+    """A verdict as the confidence sequences have it, without p-values."""
+    claim, got = verdict.expectation, verdict.got
+    if not claim.judged or got is None:
+        return verdict
+    course = next((one for one in courses if one.expectation == claim), None)
+    why = NOT_BY_COUNTS if course is None else course.refused
+    last, decision = (None, None) if course is None else (course.last, course.decision)
+    low, high = (last.low, last.high) if last is not None else (math.nan, math.nan)
+    by_the_mean = MET if verdict.missed_by == 0 else MISSED
+    return replace(
+        verdict,
+        state=by_the_mean if decision is None else decision[0],
+        got=got._replace(low=low, high=high),
+        p=math.nan,
+        corrected=math.nan,
+        why="; ".join(filter(None, (verdict.why, why))),
+        sequential=True,
+        decided_by=None if decision is None else decision[1],
+    )
+
+
+def without_p(one: Comparison) -> Comparison:
+    """A comparison without the p-values over seeds, which hold for a number of seeds that was fixed before looking."""
+    over_seeds = None if one.over_seeds is None else one.over_seeds._replace(p=math.nan)
+    return replace(one, over_seeds=over_seeds, seeds_holm=math.nan, needed=None)
+
+
+def courses_csv(courses: Sequence[Course]) -> str:
+    """Each claim's values, means and intervals after each seed, at full precision."""
+    header = ["arms", "metric", "bound low", "bound high", "alpha", "seeds", "seed", "value", "mean", "low", "high"]
+    rows = []
+    for one in courses:
+        claim = one.expectation
+        about = [" - ".join(claim.arms), claim.metric, claim.low, claim.high, one.alpha]
+        for count, step in enumerate(one.steps, 1):
+            state = one.decision[0] if one.decision is not None and count >= one.decision[1] else "open"
+            rows.append([*about, count, step.seed, step.value, step.mean, step.low, step.high, state])
+    return csv_table([*header, "state"], rows)
