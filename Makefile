@@ -10,7 +10,7 @@ SERVICES := .venv-services/.made
 export UV_PYTHON_DOWNLOADS := never
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test test-services correctness golden benchmarks lint lock clean
+.PHONY: help env demo test services test-services correctness golden benchmarks lint lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-14s %s\n", $$1, $$2}'
@@ -23,8 +23,10 @@ demo: $(ENV)  ## run the quickstart ablation: 12 small VAEs, a table, an MLflow 
 test: lint  ## run lint, types and all tests
 	$(RUN) -m pytest
 
-test-services: $(SERVICES)  ## sweeps over Slurm, Ray and an MLflow server on PostgreSQL, all real (docs/clusters.md)
+services: $(SERVICES)  ## get what test-services needs, as far as this machine allows
 	tests/services/system_packages.sh
+
+test-services: services  ## sweeps over Slurm, Ray and an MLflow server on PostgreSQL, all real (docs/clusters.md)
 	.venv-services/bin/python -m pytest -v -rs tests/services/sweeps.py tests/services/slurm.py \
 	  tests/services/outage.py
 
