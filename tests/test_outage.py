@@ -186,9 +186,9 @@ def test_an_outage_that_is_longer_than_the_patience_loses_nothing(server, proxy,
     monkeypatch.setattr(away, "SECONDS_TO_WAIT", 0.0)
     open_store(proxy.uri, name)
     proxy.shut_at(MOMENTS[moment])
-    with pytest.raises(away.ServerAway, match="has been away too long .* repeat the command"):
+    with pytest.raises(away.ServerAway, match=r"has been away too long .* repeat the command"):
         run_job(cfg, [], {})
-    store, run = seen(server, name)
+    _, run = seen(server, name)
     assert run.status == "RUNNING"
     proxy.open()
     monkeypatch.setattr("vae_lab.run.work.conclude", None)  # which would fail if it were called

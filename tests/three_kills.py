@@ -60,7 +60,7 @@ def checkpoints(home):
 def killed_when(home, train, moment):
     """Starts the sweep and kills it when its checkpoints tell the moment; returns them."""
     process = start(home, train)
-    while not moment(found := checkpoints(home)):
+    while not moment(checkpoints(home)):
         ended, _ = os.waitpid(process, os.WNOHANG)
         assert not ended, f"it ended before it was killed: {(home / 'log.txt').read_text()[-3000:]}"
         time.sleep(0.002)
