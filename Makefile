@@ -16,7 +16,7 @@ PARALLEL := --numprocesses auto --maxprocesses 4 --dist loadfile
 export UV_PYTHON_DOWNLOADS := never
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test check test-services test-candidates coverage correctness golden benchmarks docs lint lock clean
+.PHONY: help env demo test check services test-services test-candidates coverage correctness golden benchmarks docs lint lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-14s %s\n", $$1, $$2}'
@@ -32,8 +32,10 @@ test: lint  ## run lint, types and all tests, in as many processes as there are 
 check: lint  ## run lint, types and the tests that are not slow: what to call after each edit
 	$(RUN) -m pytest $(PARALLEL) -m "not slow"
 
-test-services: $(SERVICES)  ## sweeps over Slurm, Ray and an MLflow server on PostgreSQL, all real (docs/clusters.md)
+services: $(SERVICES)  ## get what test-services needs, as far as this machine allows
 	tests/services/system_packages.sh
+
+test-services: services  ## sweeps over Slurm, Ray and an MLflow server on PostgreSQL, all real (docs/clusters.md)
 	.venv-services/bin/python -m pytest -v -rs tests/services/sweeps.py tests/services/slurm.py \
 	  tests/services/outage.py
 

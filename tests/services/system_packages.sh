@@ -11,7 +11,7 @@ provide() {
   has "$program" && return
   if ! command -v apt-get >/dev/null || ! $root true 2>/dev/null; then
     echo "skipped: what needs $program, which is missing; installing it takes root and apt-get" >&2
-  elif ! { $root apt-get update && $root env DEBIAN_FRONTEND=noninteractive \
+  elif ! { $root env DEBIAN_FRONTEND=noninteractive dpkg --configure -a && $root apt-get update && $root env DEBIAN_FRONTEND=noninteractive \
     apt-get install --yes --no-install-recommends "$@"; } >/dev/null || ! has "$program"; then
     echo "skipped: what needs $program, because apt-get could not install $*" >&2
   fi

@@ -5,7 +5,6 @@ MLflow reads; the password of `hydra.sweeper.storage` into one of ours. Workers 
 configuration, log, tag, report or error has one to hold.
 """
 
-import base64
 import os
 import re
 from urllib.parse import quote, unquote
@@ -75,11 +74,3 @@ def with_password(address: str) -> str:
     if found is None or found[2] is not None or password is None:
         return address
     return address[: found.end() - 1] + ":" + quote(password, safe="") + address[found.end() - 1 :]
-
-
-def authorization() -> dict[str, str]:
-    """The header by which a tracking server knows who asks; none where the environment names nobody."""
-    user, password = os.environ.get(USERNAME), os.environ.get(PASSWORD)
-    if user is None or password is None:
-        return {}
-    return {"Authorization": f"Basic {base64.b64encode(f'{user}:{password}'.encode()).decode()}"}

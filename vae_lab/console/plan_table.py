@@ -7,8 +7,8 @@ from rich.table import Table as ScreenTable
 
 from vae_lab.console.terminal import console
 from vae_lab.report.format import clock
+from vae_lab.tracking.heartbeat import is_alive_here
 from vae_lab.tracking.standing import Standing
-from vae_lab.tracking.tracked_run import is_alive_here
 
 
 def show_plan(jobs: Sequence[tuple[str, int, Standing]]) -> None:

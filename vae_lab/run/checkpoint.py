@@ -11,9 +11,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from vae_lab.errors import UsageError
+from vae_lab.tracking.away import is_full
+from vae_lab.tracking.kept import forget
+
 KEPT = 2
 STATE = "state.json"
-FORMAT = 2  # of the files; raise it when what they hold changes
+FORMAT = 3  # of the files; raise it when what they hold changes
 
 
 class Checkpoint(NamedTuple):
@@ -27,7 +31,7 @@ class Checkpoints:
     """The checkpoints of one run: the last two, in a folder of their own.
 
     Args:
-      folder: the run's.
+      folder: the run's, named by its id; a checkpoint that holds another id is not gone on from.
       training: identity of its training; a checkpoint of another is not gone on from.
     """
 
@@ -45,6 +49,9 @@ class Checkpoints:
         """Writes a checkpoint beside the ones before, and removes all but the last two.
 
         The file has its name only once it is on the disk as a whole, so a run killed here keeps the one before.
+
+        Raises:
+          UsageError: when the disk is full.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         files = self.files()
@@ -58,6 +65,13 @@ class Checkpoints:
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(unfinished, path)
+        except OSError as error:
+            if not is_full(error):
+                raise
+            raise UsageError(
+                f"no space is left in {self.folder} for a checkpoint ({error}); the one before is kept: make room and "
+                "repeat the command"
+            ) from error
         finally:
             unfinished.unlink(missing_ok=True)
         for old in self.files()[:-KEPT]:
@@ -90,15 +104,22 @@ class Checkpoints:
             return f"of format {checkpoint.state.get('format', 1)} and not {FORMAT}"
         if checkpoint.state["training"] != self.training:
             return "of other code, settings or data"
+        if (run_id := checkpoint.state.get("run_id", self.folder.name)) != self.folder.name:
+            return f"of another run, {run_id}"
         return None
 
     def clear(self) -> None:
-        """Removes all checkpoints: the run is over."""
+        """Removes all checkpoints: there is nothing to go on from."""
         for path in [*self.files(), *self.folder.glob("*.unfinished")]:
             path.unlink(missing_ok=True)
         for folder in (self.folder, self.folder.parent):
             if folder.is_dir() and not any(folder.iterdir()):
                 folder.rmdir()
+
+    def end(self) -> None:
+        """Removes the checkpoints and what the run has kept beside them: it is over."""
+        forget(self.folder)
+        self.clear()
 
 
 def checkpoints_of(folder: Path, database: str, run_id: str, training: str) -> Checkpoints:

@@ -14,7 +14,7 @@ import tensorflow as tf
 from vae_lab.config.settings import EarlyStopping, Settings
 from vae_lab.evaluation.metrics import elbo_metrics
 from vae_lab.run.checkpoint import Checkpoint
-from vae_lab.run.conclude import log_frames
+from vae_lab.run.conclude import CURVES, log_frames
 from vae_lab.run.interrupts import Interrupts
 from vae_lab.run.run import Run
 from vae_lab.tracking.records import STOPPED_IN_WARMUP
@@ -44,19 +44,27 @@ class Fit:
     best_weights: list[np.ndarray] | None = None
 
     def save(self, run: Run) -> None:
-        """Writes a checkpoint. The metrics that wait are in it: a run that goes on from here sends the same rows."""
+        """Writes a checkpoint: a run that goes on from here sends the metrics that wait, the same rows, and its tags.
+
+        Its curves are in it too, so that nothing that it has written itself has to be asked for.
+        """
         arrays = {f"weight/{i:04}": value for i, value in enumerate(run.program.trainer.weights())}
         arrays |= {f"best/{i:04}": value for i, value in enumerate(self.best_weights or [])}
         state = {name: value for name, value in asdict(self).items() if name not in ("position", "best_weights")}
         state |= {"run_id": run.record.run_id, "waiting": run.record.waiting, "position": self.position[:2]}
+        state |= {"tags": run.record.tags, "curves": {key: run.record.history(key) for key in CURVES}}
         run.checkpoints.save(arrays | {"sums": self.position.sums}, state)
 
     @classmethod
     def load(cls, checkpoint: Checkpoint, run: Run) -> "Fit":
-        """Puts weights and waiting metrics back as `save` found them."""
+        """Puts weights, metrics and tags back as `save` found them."""
         arrays, state = checkpoint
         run.program.trainer.set_weights([arrays[name] for name in sorted(arrays) if name.startswith("weight/")])
-        run.record.waiting = state["waiting"]
+        for key, points in state["curves"].items():
+            run.record.remember([[key, value, 0, step] for step, value in points])
+        run.record.waiting = []
+        run.record.take(state["waiting"])
+        run.record.tag(state["tags"])
         epoch, done = state["position"]
         best = [arrays[name] for name in sorted(arrays) if name.startswith("best/")]
         known = {name: state[name] for name in cls.__dataclass_fields__ if name not in ("position", "best_weights")}
@@ -82,11 +90,14 @@ def fit(run: Run, on_progress: OnProgress) -> Fit:
     settings, record = run.settings, run.record
     checkpoint = run.checkpoints.latest()
     for path in run.checkpoints.damaged:
+        then = "the one before is gone on from" if checkpoint else "the run begins anew"
+        log.warning("checkpoint %s is damaged; %s", path, then)
         record.tag({"vae_lab.damaged_checkpoint": path.name})
     for line in run.checkpoints.refused:
         log.warning("%s", line)
     state = Fit.load(checkpoint, run) if checkpoint else Fit()
     if checkpoint is None:
+        record.pass_over_rows_there()
         log_frames(run, 0)
     if not state.trained:
         with Interrupts() as interrupts:

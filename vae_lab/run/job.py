@@ -23,14 +23,14 @@ from vae_lab.console.progress import Progress
 from vae_lab.console.start_up import quiet_start
 from vae_lab.errors import Pruned, UsageError
 from vae_lab.run.device import take_gpu
-from vae_lab.run.lock import Lock, Locked, lock_name, locks_folder
+from vae_lab.run.lock import Lock, Locked, deciding_locks, lock_name, locks_folder
 from vae_lab.run.order import Order
 from vae_lab.study.identity import identity_of
 from vae_lab.tracking.artifacts import PLANNED_CODE, artifact
+from vae_lab.tracking.heartbeat import LOCKS_TAG, is_worked_on
 from vae_lab.tracking.records import RunRecord, failures_since, read_run, run_of, runs_of
 from vae_lab.tracking.standing import adopt_alike, other_code, standings, standings_in
-from vae_lab.tracking.store import Store, open_store
-from vae_lab.tracking.tracked_run import is_worked_on
+from vae_lab.tracking.store import Store, open_store, reopen_store
 
 LONGEST_NAME = 60
 NOT_IN_NAMES = ("seed=", "sweep.", "hydra.", "tracking.", "data.dir=")
@@ -130,7 +130,8 @@ def run_job(
         (standing,) = standings_in(cfg.tracking.uri, cfg.tracking.experiment_name, [identity])
         show_plan([(name, cfg.training.epochs, standing)])
         return math.nan
-    store = open_store(cfg.tracking.uri, cfg.tracking.experiment_name, cfg.tracking.artifacts)
+    opened = open_store if cfg.sweep.parent is None else reopen_store
+    store = opened(cfg.tracking.uri, cfg.tracking.experiment_name, cfg.tracking.artifacts)
     order = order_of(cfg, job_tags(cfg, overrides, choices), name, store)
     require_planned(cfg.sweep, order)
     why = cfg.sweep.why
@@ -147,8 +148,10 @@ def run_job(
             value = done[-1].metrics.get("val/elbo", math.nan)
         else:
             stop_after_failures(cfg.sweep, store)
-            begun = None if cfg.sweep.repeat == "all" else unfinished(known, order)
-            order = replace(order, tags={**order.tags, "vae_lab.attempts": str(attempts(cfg.sweep, begun))})
+            deciding = deciding_locks(locks)
+            begun = None if cfg.sweep.repeat == "all" else unfinished(known, order, locks=deciding)
+            more = {"vae_lab.attempts": str(attempts(cfg.sweep, begun)), LOCKS_TAG: deciding or ""}
+            order = replace(order, tags={**order.tags, **more})
             progress.starts(begun is not None, why)
             value = work(cfg, order, progress, begun, reporting)
     if cfg.sweep.parent is None and (made := run_of(store, order.identity.evaluation)) is not None:
@@ -173,7 +176,8 @@ def work(cfg: Any, order: Order, progress: Progress, begun: RunRecord | None, re
         if trained and not anew and not (run_id and order.checkpoints_of(run_id).files()):
             metrics = evaluate(order, trained[-1], run_id)
         else:
-            beside = None if anew or begun else unfinished(same, order, with_checkpoint=True)
+            deciding = deciding_locks(locks_folder(cfg.tracking.uri, cfg.paths.outputs))
+            beside = None if anew or begun else unfinished(same, order, with_checkpoint=True, locks=deciding)
             metrics = train(order, reporting(cfg.sweep, cfg.training.epochs, progress), run_id, beside)
     except Pruned:
         progress.ends()
@@ -195,18 +199,21 @@ def can_be_sent(error: Exception) -> bool:
         return False
 
 
-def unfinished(known: list[RunRecord], order: Order, with_checkpoint: bool = False) -> RunRecord | None:
+def unfinished(
+    known: list[RunRecord], order: Order, with_checkpoint: bool = False, locks: str | None = None
+) -> RunRecord | None:
     """The newest run that was cut off; one that failed only where it has left a checkpoint.
 
     Args:
       known: the runs among which it is.
       order: the run that is to be made.
       with_checkpoint: whether the others count only so, too.
+      locks: the folder of locks that decides here, as `deciding_locks` says; the job's own is taken.
 
     Raises:
       Locked: where another machine works on one of them.
     """
-    if any(record.status == "RUNNING" and is_worked_on(record.tags) for record in known):
+    if any(record.status == "RUNNING" and is_worked_on(record.tags, locks) for record in known):
         raise Locked("another machine works on this job")
     begun = [
         record

@@ -1,7 +1,9 @@
 """Who works on a job: one process at a time, and a dead one not at all."""
 
+import uuid
 from pathlib import Path
 
+import psutil
 from filelock import FileLock, Timeout
 
 from vae_lab.tracking.store import database_path
@@ -23,6 +25,42 @@ def lock_name(experiment_id: str | None, training: str) -> str:
     The second finds the weights there, whatever it evaluates them by.
     """
     return f"{experiment_id}-{training}"
+
+
+# Whether a lock taken on one machine is seen on another, the file system does not tell; these are of one machine.
+LOCAL = ("ext2", "ext3", "ext4", "xfs", "btrfs", "zfs", "overlay", "tmpfs", "f2fs", "apfs", "hfs", "ntfs")
+
+
+def deciding_locks(folder: Path) -> str | None:
+    """The name of a folder of locks, where they alone decide who is alive: on a disk of one machine.
+
+    A container that is started again there has another host name and the same folder. None elsewhere, or where nothing
+    can be written.
+    """
+    if _file_system(folder) not in LOCAL:
+        return None
+    name = folder / "name"
+    try:
+        if not name.exists():
+            folder.mkdir(parents=True, exist_ok=True)
+            mine = folder / f"name.{uuid.uuid4().hex}"
+            mine.write_text(uuid.uuid4().hex)
+            try:
+                name.hardlink_to(mine)  # of several processes the first one names it
+            except FileExistsError:
+                pass
+            finally:
+                mine.unlink()
+        return name.read_text()
+    except OSError:
+        return None
+
+
+def _file_system(path: Path) -> str:
+    """The kind of the file system that a path lies on, or will; empty where the system does not tell."""
+    place = path.expanduser().resolve()
+    mounted = [entry for entry in psutil.disk_partitions(all=True) if place.is_relative_to(entry.mountpoint)]
+    return max(mounted, key=lambda entry: len(entry.mountpoint)).fstype if mounted else ""
 
 
 class Lock:

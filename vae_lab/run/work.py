@@ -8,7 +8,7 @@ from vae_lab.errors import Pruned
 from vae_lab.run.checkpoint import Checkpoints
 from vae_lab.run.conclude import conclude
 from vae_lab.run.device import require_gpu
-from vae_lab.run.fit import OnProgress, fit
+from vae_lab.run.fit import Fit, OnProgress, fit
 from vae_lab.run.order import Order
 from vae_lab.run.program import images_of, program_for
 from vae_lab.run.run import Run
@@ -34,30 +34,42 @@ def train(
       The metrics at the selected weights.
     """
     require_gpu()
-    with order.open(run_id) as record:
-        checkpoints = order.checkpoints_of(record.run_id)
+    record = order.open(run_id)
+    checkpoints = order.checkpoints_of(record.run_id)
+    try:
+        with record:
+            state = brought_to_end(order, on_progress, record, checkpoints, beside)
+        checkpoints.clear()
+    finally:
+        if not checkpoints.files():  # else the run goes on, and needs what it has kept
+            checkpoints.end()
+    return state.metrics
+
+
+def brought_to_end(
+    order: Order, on_progress: OnProgress, record: TrackedRun, checkpoints: Checkpoints, beside: RunRecord | None
+) -> Fit:
+    """A run with all that it has to write; what could not be written yet is kept with its last checkpoint."""
+    try:
         run = started(order, record, checkpoints)
         if beside is not None:
             take_over(order, beside, run)
-        try:
-            state = fit(run, on_progress)
-            if not state.metrics:
-                state.metrics = conclude(run, state.selected, state.epoch)
-                log_weights(run)
-                record.tag({"vae_lab.epoch": str(state.selected)})
-                if record.delivered:  # else it concludes anew when it goes on
-                    state.save(run)
-        except Pruned:
-            checkpoints.clear()
-            record.tag({"vae_lab.pruned": "true"})
-            raise
-        except BaseException as error:
-            # A run that will go on takes these rows anew, at other times: written now, they would be there twice.
-            if checkpoints.files() or not isinstance(error, Exception):
-                record.waiting.clear()
-            raise
-    checkpoints.clear()
-    return state.metrics
+        state = fit(run, on_progress)
+        if not state.metrics:
+            state.metrics = conclude(run, state.selected, state.epoch)
+            log_weights(run)
+            record.tag({"vae_lab.epoch": str(state.selected)})
+            state.save(run)
+    except Pruned:
+        checkpoints.clear()
+        record.tag({"vae_lab.pruned": "true"})
+        raise
+    except BaseException as error:
+        # A run that will go on takes these rows anew, at other times: written now, they would be there twice.
+        if checkpoints.files() or not isinstance(error, Exception):
+            record.waiting.clear()
+        raise
+    return state
 
 
 def evaluate(order: Order, trained: RunRecord, run_id: str | None = None) -> dict[str, float]:
@@ -88,6 +100,7 @@ def evaluate(order: Order, trained: RunRecord, run_id: str | None = None) -> dic
 
 def started(order: Order, record: TrackedRun, checkpoints: Checkpoints) -> Run:
     """Logs what the run is, and gives it all that it works with."""
+    record.keep_in(checkpoints.folder)
     record.params(order.params)
     record.text(order.config, CONFIG)
     record.text(order.identity.to_json(), IDENTITY)
@@ -111,7 +124,8 @@ def take_over(order: Order, beside: RunRecord, run: Run) -> None:
     rows = {(row[0], row[3]): row for row in checkpoint.state["waiting"]}
     rows |= {(row[0], row[3]): row for row in rows_of_run(order.store, beside.run_id) if row[3] <= epoch}
     kept = [row for (key, _), row in sorted(rows.items()) if alike or not key.startswith("val/")]
-    run.checkpoints.save(checkpoint.arrays, {**checkpoint.state, "waiting": kept, "metrics": {}})
+    mine = {"run_id": run.record.run_id, "waiting": kept, "metrics": {}, "curves": {}, "tags": {}}
+    run.checkpoints.save(checkpoint.arrays, {**checkpoint.state, **mine})
     log_frames_of(order.store, beside, run.record, epoch)
     left_out = "" if alike else f"; val/* up to there had other draws ({', '.join(draws)}) and is left out"
     log.info("%s  goes on from the checkpoint of run %s, epoch %d%s", order.name, beside.run_id[:8], epoch, left_out)

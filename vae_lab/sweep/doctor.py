@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from vae_lab.run.lock import Lock, Locked, lock_name
+from vae_lab.run.lock import Lock, Locked, deciding_locks, lock_name
+from vae_lab.tracking.heartbeat import is_alive_here, is_worked_on
 from vae_lab.tracking.records import RunRecord, children, close_run, read_run, running
 from vae_lab.tracking.store import Store
-from vae_lab.tracking.tracked_run import is_alive_here, is_worked_on
 
 # A worker that is being killed keeps its lock for a moment.
 SECONDS_TO_DIE = 3.0
@@ -17,14 +17,14 @@ def close_dead_runs(store: Store, locks: Path, parent: str | None = None) -> lis
     A job's lock is free once its process is dead. Of other machines, whose locks this one may not see, the heartbeat
     tells.
     """
-    dead = []
+    dead, deciding = [], deciding_locks(locks)
     for record in running(store, parent):
         if record.tags.get("vae_lab.kind") == "sweep":
             alive = is_alive_here(record.tags)
             if alive or (alive is None and any(job.status == "RUNNING" for job in children(store, record.run_id))):
                 continue
             closed = close_if_running(store, record)
-        elif is_worked_on(record.tags):
+        elif is_worked_on(record.tags, deciding):
             continue
         else:
             try:

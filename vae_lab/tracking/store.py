@@ -3,7 +3,7 @@
 import os
 import shlex
 import sqlite3
-import urllib.request
+import time
 from contextlib import closing
 from dataclasses import dataclass
 from functools import lru_cache
@@ -12,20 +12,17 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from vae_lab.config.credentials import authorization, tracking_address
-from vae_lab.errors import UsageError
-from vae_lab.tracking import database
+from vae_lab.config.credentials import tracking_address
+from vae_lab.errors import UsageError, told
+from vae_lab.tracking import away, database
 
 SQLITE = "sqlite:///"
 SECONDS_FOR_THE_LOCK = 120
-SECONDS_FOR_THE_SERVER = 10
-# How long a finished run waits for a server that is away before it gives up.
-SECONDS_TO_WAIT = 600.0
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # two lines a run, over our own progress
-# A run has its own way to wait for a server: MLflow's would stop the training for minutes.
-os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+# A run has its own way to wait for a server: MLflow's would stop the training for minutes, and makes a run twice.
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 
@@ -34,9 +31,14 @@ os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 class Store:
     """An open MLflow store, and the experiment that new runs go to."""
 
-    client: Any  # MLflow's; None where a database is only looked into
+    client: Any  # MLflow's, which waits for a server that is away; None where a database is only looked into
     experiment_id: str | None
     uri: str
+
+    @property
+    def at_once(self) -> Any:
+        """MLflow's client, which does not wait for a server that is away."""
+        return self.client.at_once if isinstance(self.client, away.Patient) else self.client
 
     def ui_command(self) -> str:
         """The command that shows this store in a browser."""
@@ -50,18 +52,6 @@ def require_database(store: Store) -> None:
     path = database_path(store.uri)
     if path is not None and not path.is_file():
         raise FileNotFoundError(f"tracking.uri={store.uri} was deleted while the run was going on; start it again")
-
-
-def is_away(store: Store, error: BaseException) -> bool:
-    """Whether an error says that the tracking server does not answer, rather than that it refuses."""
-    from mlflow.exceptions import MlflowException, RestException
-    from requests.exceptions import RequestException
-
-    if database_path(store.uri) is not None:
-        return False
-    if isinstance(error, RestException):
-        return error.error_code in ("TEMPORARILY_UNAVAILABLE", "INTERNAL_ERROR")
-    return isinstance(error, (MlflowException, RequestException, OSError))
 
 
 def database_path(uri: str) -> Path | None:
@@ -96,11 +86,13 @@ def _open_store(uri: str, experiment_name: str | None, artifacts: str | None, ex
       existing: whether to make nothing.
 
     Raises:
-      UsageError: when the database cannot be made or the server does not answer; or nothing is there, and must be.
+      UsageError: when the database cannot be made, the server does not answer or refuses, or nothing is there and
+        must be.
     """
     path = database_path(uri)
     if path is None:
-        _require_server(uri)
+        if not away.is_server(uri):
+            raise UsageError(f"tracking.uri={uri} must begin with sqlite:/// or http://")
         return _connect(uri, experiment_name, None, existing)
     if (existing or experiment_name is None) and not path.is_file():
         raise UsageError(f"tracking.uri={uri}: there is no such database")
@@ -119,6 +111,18 @@ def _open_store(uri: str, experiment_name: str | None, artifacts: str | None, ex
         ) from None
     except (OSError, sqlite3.Error) as error:
         raise UsageError(f"tracking.uri={uri} cannot be opened ({error}); name a writable place") from error
+
+
+def reopen_store(uri: str, experiment_name: str | None = None, artifacts: str | None = None) -> Store:
+    """The store of a sweep that has begun, as `open_store` opens it; a server that is away is waited for."""
+    given_up = time.monotonic() + away.SECONDS_TO_WAIT
+    while True:
+        try:
+            return open_store(uri, experiment_name, artifacts)
+        except away.ServerAway:
+            if time.monotonic() > given_up:
+                raise
+            time.sleep(away.SECONDS_BETWEEN_TRIES)
 
 
 def look_into(uri: str, experiment_name: str) -> Store | None:
@@ -161,7 +165,12 @@ def _experiment(client: Any, uri: str, experiment_name: str) -> Any:
 
 
 def _unusable(uri: str, error: Exception) -> UsageError:
-    return UsageError(f"tracking.uri={uri} cannot be used ({str(error)[:200]})")
+    if away.is_away(uri, error):
+        return away.ServerAway(
+            f"tracking.uri={uri} does not answer ({told(error)}); start it with `mlflow server`, "
+            "or leave tracking.uri out to use a local database"
+        )
+    return UsageError(away.refusal(uri, error) or f"tracking.uri={uri} cannot be used ({told(error)})")
 
 
 def _require_active(stage: str, experiment_name: str, uri: str) -> None:
@@ -180,28 +189,16 @@ def _connect(uri: str, experiment_name: str | None, location: str | None, existi
     logging.getLogger("alembic").setLevel(logging.WARNING)
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
     client = MlflowClient(tracking_uri=as_url(uri))
+    kept = away.Patient(client) if away.is_server(uri) else client
     try:
         if experiment_name is None:
             client.search_experiments(max_results=1)
-            return Store(client, None, uri)
+            return Store(kept, None, uri)
         experiment = _experiment(client, uri, experiment_name)
         if experiment is not None:
-            return Store(client, experiment.experiment_id, uri)
+            return Store(kept, experiment.experiment_id, uri)
         if existing:
             raise UsageError(f"tracking.experiment_name={experiment_name} is not in {uri}; nothing has run there yet")
-        return Store(client, client.create_experiment(experiment_name, artifact_location=location), uri)
+        return Store(kept, client.create_experiment(experiment_name, artifact_location=location), uri)
     except MlflowException as error:
         raise _unusable(uri, error) from error
-
-
-def _require_server(uri: str) -> None:
-    if not uri.startswith(("http://", "https://")):
-        raise UsageError(f"tracking.uri={uri} must begin with sqlite:/// or http://")
-    try:
-        asked = urllib.request.Request(f"{uri.rstrip('/')}/health", headers=authorization())
-        urllib.request.urlopen(asked, timeout=SECONDS_FOR_THE_SERVER).close()
-    except OSError as error:
-        raise UsageError(
-            f"tracking.uri={uri} does not answer ({error}); start it with `mlflow server`, "
-            "or leave tracking.uri out to use a local database"
-        ) from error

@@ -2,9 +2,6 @@
 
 import io
 import logging
-import os
-import socket
-import tempfile
 import time
 import traceback
 from collections.abc import Callable, Mapping
@@ -14,21 +11,22 @@ from types import TracebackType
 from typing import Any
 
 import numpy as np
-import psutil
 
-from vae_lab.errors import Pruned
+from vae_lab.errors import Pruned, UsageError
 from vae_lab.tracking import frame_names
-from vae_lab.tracking.store import SECONDS_TO_WAIT, Store, is_away, require_database
+from vae_lab.tracking.away import SECONDS_BETWEEN_TRIES, ServerAway, is_away, patiently, refusal
+from vae_lab.tracking.creation import creation
+from vae_lab.tracking.heartbeat import Heartbeat, beat
+from vae_lab.tracking.kept import KeptFiles
+from vae_lab.tracking.metric_names import require_metric_name
+from vae_lab.tracking.store import Store, require_database
 
 log = logging.getLogger("vae_lab")
 
 PARENT_TAG = "mlflow.parentRunId"
 ERROR_TAG = "vae_lab.error"
-HEARTBEAT_TAG, HOST_TAG, PROCESS_TAG = "vae_lab.heartbeat", "vae_lab.host", "vae_lab.process"
 PARAMS_A_CALL, METRICS_A_CALL = 100, 1000
 PARAM_LENGTH = 6000  # MLflow's limit; longer values are whole in config.yaml
-SECONDS_BETWEEN_TRIES = 5.0
-SECONDS_TO_BE_DEAD = 3600.0  # an evaluation, in which there is no beat, takes less
 
 # A metric's value at a step, as JSON can hold it: key, value, milliseconds since 1970, step.
 MetricRow = list[Any]
@@ -37,10 +35,10 @@ MetricRow = list[Any]
 class TrackedRun:
     """A run that is RUNNING inside its `with` block and has a true status after it.
 
-    Metrics wait in memory until `flush`. A row keeps the time at which it was taken, so that sending it again adds
-    nothing; a picture's name follows from its key and step. While a tracking server is away everything waits and
-    training goes on. An exception makes the run FAILED, with the traceback as artifact error.txt; an interrupt or a
-    search that prunes it makes it KILLED.
+    Metrics wait in memory until `flush`, files in a folder until they are sent. A row keeps the time at which it was
+    taken, so that sending it again adds nothing; a picture's name follows from its key and step. While a tracking
+    server is away everything waits and training goes on; the end waits for it. An exception makes the run FAILED, with
+    the traceback as artifact error.txt; an interrupt or a search that prunes it makes it KILLED.
 
     Args:
       store: where runs are kept.
@@ -54,67 +52,101 @@ class TrackedRun:
         self, store: Store, name: str, tags: Mapping[str, str], parent: str | None = None, run_id: str | None = None
     ):
         self.store = store
-        self.client = store.client
+        self.client = store.at_once
         tags = {**tags, **beat()}
         if parent is not None:
             tags[PARENT_TAG] = parent
         self.waiting: list[MetricRow] = []
+        self.tags: dict[str, str] = {}  # that were set since it began, delivered or not
+        self._history: dict[str, dict[int, float]] = {}
         self._undone: list[Callable[[], None]] = []
         self._away = False
-        self._has_images = False
         self._params: set[str] = set()  # that the run has: places may be others when it goes on, and it keeps its own
+        self._kept = KeptFiles()
+        self._logged: set[str] = set()  # metrics that the run had when it was begun
+        self._there: set[tuple[str, int]] = set()  # rows, by key and step, that are not written again
         if run_id is None:
-            self.run_id: str = self.client.create_run(store.experiment_id, run_name=name, tags=tags).info.run_id
+            self.run_id: str = patiently(self.client, creation(store, name, tags))
         else:
             self.run_id = run_id
-            self.client.update_run(run_id, status="RUNNING", name=name)
-            before = self.client.get_run(run_id).data
-            self._params |= set(before.params)
-            if ERROR_TAG in before.tags:
-                self.client.delete_tag(run_id, ERROR_TAG)
-            self.tag(tags)
+            patiently(self.client, lambda: self._go_on(name, tags))
+        self._heartbeat = Heartbeat(self.client, self.run_id)
+
+    def _go_on(self, name: str, tags: Mapping[str, str]) -> None:
+        self.client.update_run(self.run_id, status="RUNNING", name=name)
+        before = self.client.get_run(self.run_id).data
+        self._params |= set(before.params)
+        self._logged |= set(before.metrics)
+        if ERROR_TAG in before.tags:
+            self.client.delete_tag(self.run_id, ERROR_TAG)
+        self._write_tags(tags)
+
+    def keep_in(self, folder: Path) -> None:
+        """Keeps files in a folder until they are sent, and frames until the run is over; sends what is there already.
+
+        Files that were logged before stay where they are.
+        """
+        self._kept = KeptFiles(folder)
+        for artifact in self._kept.waiting():
+            self._do(partial(self._send, self._kept, artifact))
 
     def __enter__(self) -> "TrackedRun":
+        self._heartbeat.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        status = "FINISHED"
-        if error is not None:
-            status = "FAILED" if isinstance(error, Exception) else "KILLED"
-            self.tag({ERROR_TAG: f"{type(error).__name__}: {error}".strip()[:500]})
-            if not isinstance(error, Pruned):
-                self.text("".join(traceback.format_exception(error)), "error.txt")
-        self.finish(status)
+        if error is None:
+            self.finish("FINISHED")
+            return
+        status = "FAILED" if isinstance(error, Exception) else "KILLED"
+        try:
+            try:
+                self.tag({ERROR_TAG: f"{type(error).__name__}: {error}".strip()[:500]})
+                if not isinstance(error, Pruned):
+                    self.text("".join(traceback.format_exception(error)), "error.txt")
+            finally:
+                self.finish(status)
+        except Exception as another:  # of which the run has ended already: what was first is what is told
+            log.warning("run %s is %s, which could not be written: %s", self.run_id, status, another)
 
     def finish(self, status: str) -> None:
         """Writes what waits and closes the run as FINISHED, FAILED or KILLED.
 
         Raises:
-          ConnectionError: when the tracking server has been away for too long.
+          ServerAway: when the tracking server has been away for too long. The run is RUNNING, and nobody works on it.
+          Exception: what the store refuses with; the run is then FAILED, if it takes that.
         """
         self._undone += [self._write_waiting, lambda: self.client.set_terminated(self.run_id, status=status)]
-        given_up = time.monotonic() + (SECONDS_TO_WAIT if status == "FINISHED" else SECONDS_BETWEEN_TRIES)
-        while not self.flush(ending=True):
-            if time.monotonic() > given_up:
-                raise ConnectionError(
-                    f"tracking.uri={self.store.uri} has been away too long; repeat the command when it is back, and "
-                    "what is not yet there will be sent"
-                )
-            time.sleep(SECONDS_BETWEEN_TRIES)
+        try:
+            require_database(self.store)
+            patiently(self.client, self._write_all, None if status == "FINISHED" else SECONDS_BETWEEN_TRIES)
+        except ServerAway:
+            raise
+        except Exception:
+            self._end_refused()
+            raise
+        finally:
+            self._heartbeat.stop()
+
+    def _end_refused(self) -> None:
+        """Leaves no run RUNNING that has ended because the store refused something of it."""
+        try:
+            self.client.set_terminated(self.run_id, status="FAILED")
+        except Exception as error:  # refused as well: the doctor closes it
+            log.warning("run %s could not be closed: %s", self.run_id, error)
 
     @property
     def delivered(self) -> bool:
         """Whether all but the metrics, which wait for `flush`, is written."""
         return not self._undone
 
-    def flush(self, ending: bool = False) -> bool:
+    def flush(self) -> bool:
         """Writes what waits; returns whether nothing waits any more."""
         self._away = False
         require_database(self.store)
-        if not ending:
-            self._undone += [lambda: self._write_tags(beat()), self._write_waiting]
+        self._undone.append(self._write_waiting)
         return self._write()
 
     def _do(self, action: Callable[[], None]) -> None:
@@ -124,18 +156,27 @@ class TrackedRun:
             self._write()
 
     def _write(self) -> bool:
+        """Writes what waits unless the server is away, which is not waited for."""
+        try:
+            self._write_all()
+        except Exception as error:
+            if not is_away(self.store.uri, error):
+                if line := refusal(self.store.uri, error):
+                    raise UsageError(line) from error
+                raise
+            log.warning("tracking.uri=%s does not answer; results wait here until it does", self.store.uri)
+            self._away = True
+        return not self._undone
+
+    def _write_all(self) -> None:
         while self._undone:
-            action = self._undone.pop(0)
             try:
-                action()
+                self._undone[0]()
             except Exception as error:
-                if not is_away(self.store, error):
-                    raise
-                log.warning("tracking.uri=%s does not answer; results wait here until it does", self.store.uri)
-                self._undone.insert(0, action)
-                self._away = True
-                return False
-        return True
+                if not is_away(self.store.uri, error):
+                    del self._undone[0]  # it would be refused again
+                raise
+            del self._undone[0]
 
     def _write_waiting(self) -> None:
         while self.waiting:
@@ -163,12 +204,35 @@ class TrackedRun:
 
     def tag(self, values: Mapping[str, str]) -> None:
         """Sets tags."""
+        self.tags |= values
         self._do(lambda: self._write_tags(values))
 
     def metrics(self, values: Mapping[str, float], step: int) -> None:
-        """Takes metrics of a step; they are written by the next `flush`."""
+        """Takes metrics of a step; they are written by the next `flush`.
+
+        Raises:
+          UsageError: for a name that MLflow does not take.
+        """
+        for key in values:
+            require_metric_name(key)
         now = int(time.time() * 1000)
-        self.waiting += [[key, float(value), now, step] for key, value in values.items()]
+        self.take([[key, float(value), now, step] for key, value in values.items()])
+
+    def take(self, rows: list[MetricRow]) -> None:
+        """Takes rows as they are, such as those that waited when the run was cut off."""
+        self.waiting += [row for row in rows if (row[0], row[3]) not in self._there]
+        self.remember(rows)
+
+    def pass_over_rows_there(self) -> None:
+        """Has a run that begins anew, its checkpoints lost, write no row that the store has of it already."""
+        for key in self._logged:
+            points = patiently(self.client, partial(self.client.get_metric_history, self.run_id, key))
+            self._there |= {(key, point.step) for point in points}
+
+    def remember(self, rows: list[MetricRow]) -> None:
+        """Takes rows that are written already into the run's own history."""
+        for key, value, _, step in rows:
+            self._history.setdefault(key, {})[step] = value
 
     def dataset(self, name: str, digest: str, source: str) -> None:
         """Logs the data set as the run's input, by its digest."""
@@ -188,27 +252,20 @@ class TrackedRun:
             encoded = io.BytesIO()
             frame.save(encoded, kind, **options)
             self._put(encoded.getvalue(), name + ending)
-        if not self._has_images:
+        if "mlflow.loggedImages" not in self.tags:
             self.tag({"mlflow.loggedImages": "True"})
-            self._has_images = True
 
     def frames(self, key: str) -> list[tuple[int, np.ndarray]]:
-        """Reads the frames of `key` back: step and uint8 picture, by step; none while the server is away."""
+        """The frames of `key` that the run has logged, from its own folder: step and uint8 picture, by step."""
         from PIL import Image
 
-        if self._away or not self.client.list_artifacts(self.run_id, frame_names.FOLDER):
-            return []
-        with tempfile.TemporaryDirectory() as folder:
-            there = Path(self.client.download_artifacts(self.run_id, frame_names.FOLDER, folder))
-            named = [(frame_names.parse(path.name), path) for path in there.iterdir()]
-            found = {frame.step: path for frame, path in named if frame and frame.key == key}
-            return [(step, np.asarray(Image.open(found[step]).convert("RGB"))) for step in sorted(found)]
+        named = [(frame_names.parse(path.name), path) for path in self._kept.frames()]
+        found = {frame.step: path for frame, path in named if frame and frame.key == key}
+        return [(step, np.asarray(Image.open(found[step]).convert("RGB"))) for step in sorted(found)]
 
     def history(self, key: str) -> list[tuple[int, float]]:
-        """Step and value of a metric, by step: what is in the store, and what waits."""
-        there = [] if self._away else self.client.get_metric_history(self.run_id, key)
-        points = {point.step: point.value for point in there}
-        return sorted((points | {step: value for name, value, _, step in self.waiting if name == key}).items())
+        """Step and value of a metric that the run has logged, by step."""
+        return sorted(self._history.get(key, {}).items())
 
     def content(self, content: bytes, artifact: str) -> None:
         """Logs a file by its content."""
@@ -229,29 +286,12 @@ class TrackedRun:
         self._put(path.read_bytes(), f"{folder}/{path.name}")
 
     def _put(self, content: bytes, artifact: str) -> None:
-        def write() -> None:
-            with tempfile.TemporaryDirectory() as folder:
-                path = Path(folder) / Path(artifact).name
-                path.write_bytes(content)
-                parent = str(Path(artifact).parent)
-                self.client.log_artifact(self.run_id, str(path), None if parent == "." else parent)
+        self._kept.write(content, artifact)
+        self._do(partial(self._send, self._kept, artifact))
 
-        self._do(write)
-
-
-def is_worked_on(tags: Mapping[str, str]) -> bool:
-    """Whether another machine works on a RUNNING run, by its heartbeat. On this machine a lock tells, and at once."""
-    fresh = time.time() - float(tags.get(HEARTBEAT_TAG, 0)) < SECONDS_TO_BE_DEAD
-    return fresh and tags.get(HOST_TAG) != socket.gethostname()
-
-
-def beat() -> dict[str, str]:
-    """Tags that say who works on a run, and that they did so just now."""
-    return {HEARTBEAT_TAG: str(int(time.time())), HOST_TAG: socket.gethostname(), PROCESS_TAG: str(os.getpid())}
-
-
-def is_alive_here(tags: Mapping[str, str]) -> bool | None:
-    """Whether the process that works on a run is alive, if it is one of this machine; else None."""
-    if tags.get(HOST_TAG) != socket.gethostname():
-        return None
-    return psutil.pid_exists(int(tags.get(PROCESS_TAG, 0)))
+    def _send(self, kept: KeptFiles, artifact: str) -> None:
+        if not kept.path(artifact).exists():  # written again while it waited, and sent as it is now
+            return
+        parent = str(Path(artifact).parent)
+        self.client.log_artifact(self.run_id, str(kept.path(artifact)), None if parent == "." else parent)
+        kept.sent(artifact)
