@@ -6,7 +6,7 @@ from vae_lab.binarization import intensities
 from vae_lab.config.settings import Settings
 from vae_lab.data.images import RunImages
 from vae_lab.evaluation.gradients import gradient_metrics
-from vae_lab.evaluation.metrics import elbo_metrics, evaluate_split
+from vae_lab.evaluation.metrics import elbo_metrics, evaluate_split, gap_metrics
 
 
 def final_metrics(
@@ -34,6 +34,9 @@ def final_metrics(
             log_likelihood=split in wanted.log_likelihood_of,
         )
         metrics |= new
+    new, of_rows = gap_metrics(program, "test", images.fixed["test"], wanted)
+    metrics |= new
+    by_image["test"] |= of_rows
     if "val" in images.fixed and "val" not in by_image:
         metrics |= elbo_metrics("val", program.elbo(images.fixed["val"], wanted.samples, wanted.seed))
     return metrics, by_image, by_latent
