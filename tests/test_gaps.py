@@ -179,3 +179,27 @@ def test_gaps_are_off_unless_asked_for(program):
 def test_gaps_that_cannot_be_worked_out_are_refused_before_work(words, told):
     with pytest.raises(UsageError, match=told):
         compose("evaluation.gaps.images=10", *words)
+
+
+@pytest.mark.slow
+def test_a_finished_run_is_evaluated_again_with_its_gaps(own_home, order_of, tmp_path):
+    """As `scripts/evaluate.py run=ID evaluation.gaps.images=5` does: a run beside it, with values of each image."""
+    from vae_lab.run.reevaluate import evaluate_run
+    from vae_lab.run.work import train
+    from vae_lab.tracking.records import fetch_artifact
+
+    small = ("encoder.hidden=[8]", "decoder.hidden=[8]", "latent_size=2", "training.jit=false", "training.epochs=1")
+    quick = ("evaluation.importance_samples=5", "evaluation.images_every=0", "evaluation.pictures=false")
+    order = order_of(compose(*small, *quick), "gaps", {"vae_lab.arm": "gaps", "vae_lab.overrides": "[]"})
+    train(order, lambda result, metrics: None)
+    (run,) = order.store.client.search_runs([order.store.experiment_id], "attributes.run_name = 'gaps'")
+    fast = ("images=5", "annealing_steps=5", "leapfrog_steps=2", "optimization_steps=5", "samples=50")
+    record = evaluate_run(order.store, run.info.run_id, [f"evaluation.gaps.{word}" for word in fast])
+    assert record.run_id != run.info.run_id
+    with np.load(fetch_artifact(order.store, record.run_id, "evaluation/test.npz", str(tmp_path))) as values:
+        gap = values["ais_log_likelihood"] - values["optimal_elbo"]
+        assert record.metrics["test/approximation_gap"] == pytest.approx(gap.mean(), rel=1e-12)
+        error = values["amortization_gap"].std(ddof=1) / 5**0.5
+        assert record.metrics["test/amortization_gap_se"] == pytest.approx(error, rel=1e-12)
+        np.testing.assert_array_equal(values["gap_rows"], [0, 90, 180, 269, 359])
+    assert record.metrics["test/elbo"] == run.data.metrics["test/elbo"]

@@ -5,8 +5,9 @@ from typing import Any
 from vae_lab.binarization import intensities
 from vae_lab.config.settings import Settings
 from vae_lab.data.images import RunImages
+from vae_lab.evaluation.gaps import gap_metrics
 from vae_lab.evaluation.gradients import gradient_metrics
-from vae_lab.evaluation.metrics import elbo_metrics, evaluate_split, gap_metrics
+from vae_lab.evaluation.metrics import elbo_metrics, evaluate_split
 
 
 def final_metrics(
@@ -34,7 +35,7 @@ def final_metrics(
             log_likelihood=split in wanted.log_likelihood_of,
         )
         metrics |= new
-    new, of_rows = gap_metrics(program, "test", images.fixed["test"], wanted)
+    new, of_rows = gap_metrics(program.model, "test", images.fixed["test"], wanted)
     metrics |= new
     by_image["test"] |= of_rows
     if "val" in images.fixed and "val" not in by_image:

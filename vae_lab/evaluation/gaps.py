@@ -11,6 +11,7 @@ from vae_lab.data.images import Images
 from vae_lab.evaluation.aggregate import spread_rows
 from vae_lab.evaluation.annealed import AnnealedSampler
 from vae_lab.evaluation.local_posterior import LocalPosterior, flow, full_covariance
+from vae_lab.evaluation.metrics import mean_and_error
 from vae_lab.randomness import seed_for
 
 log = logging.getLogger("vae_lab")
@@ -102,3 +103,23 @@ def gap_values(model: Any, images: Images, settings: Any, seed: int) -> tuple[di
     values = {name: np.concatenate([chunk[name] for chunk in chunks]) for name in chunks[0]}
     both = evaluator.both_ways(settings.simulated) if settings.simulated else None
     return values | {"gap_rows": rows.astype(np.float64)}, both
+
+
+def gap_metrics(model: Any, split: str, images: Images, settings: Any) -> tuple[dict[str, float], dict[str, Any]]:
+    """The inference gaps of `settings.gaps.images` images of a split: means with standard errors over them; none for 0.
+
+    split/ais_log_likelihood, and what it is above the best bound of the posterior's own family, split/optimal_elbo:
+    split/approximation_gap; what that is above the encoder's bound on these images, split/amortized_elbo:
+    split/amortization_gap. Of each richer family split/family_elbo and split/family_gap. And split/bidirectional_gap,
+    the upper minus the lower bound on log p(x) of images of the model's own.
+
+    Returns:
+      Metrics by name; and the values of each of these images, float64, with "gap_rows", which they are.
+    """
+    if not settings.gaps.images:
+        return {}, {}
+    values, both_ways = gap_values(model, images, settings.gaps, settings.seed)
+    metrics: dict[str, float] = {}
+    for name, of_images in values.items():
+        metrics |= mean_and_error(f"{split}/{name}", of_images) if name != "gap_rows" else {}
+    return metrics | (mean_and_error(f"{split}/bidirectional_gap", both_ways) if both_ways is not None else {}), values

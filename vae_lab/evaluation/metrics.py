@@ -7,7 +7,6 @@ import numpy as np
 
 from vae_lab.data.images import Images
 from vae_lab.evaluation.aggregate import aggregate_evaluator, spread_rows
-from vae_lab.evaluation.gaps import gap_values
 from vae_lab.evaluation.latent import active_units
 from vae_lab.evaluation.pareto import FEWEST, HIGH
 
@@ -112,23 +111,3 @@ def evaluate_split(
             nats_per_dim = -metrics[f"{split}/log_likelihood"] / math.prod(images.shape)
             metrics[f"{split}/bits_per_dim"] = nats_per_dim / math.log(2) + bits_offset
     return metrics, values, latents
-
-
-def gap_metrics(program: Any, split: str, images: Images, settings: Any) -> tuple[dict[str, float], dict[str, Any]]:
-    """The inference gaps of `settings.gaps.images` images of a split: means with standard errors over them; none for 0.
-
-    split/ais_log_likelihood, and what it is above the best bound of the posterior's own family, split/optimal_elbo:
-    split/approximation_gap; what that is above the encoder's bound on these images, split/amortized_elbo:
-    split/amortization_gap. Of each richer family split/family_elbo and split/family_gap. And split/bidirectional_gap,
-    the upper minus the lower bound on log p(x) of images of the model's own.
-
-    Returns:
-      Metrics by name; and the values of each of these images, float64, with "gap_rows", which they are.
-    """
-    if not settings.gaps.images:
-        return {}, {}
-    values, both_ways = gap_values(program.model, images, settings.gaps, settings.seed)
-    metrics: dict[str, float] = {}
-    for name, of_images in values.items():
-        metrics |= mean_and_error(f"{split}/{name}", of_images) if name != "gap_rows" else {}
-    return metrics | (mean_and_error(f"{split}/bidirectional_gap", both_ways) if both_ways is not None else {}), values

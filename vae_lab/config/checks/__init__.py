@@ -9,7 +9,7 @@ from pathlib import Path
 from omegaconf import OmegaConf
 
 from vae_lab.config.checks.facts import AXES, Config
-from vae_lab.config.checks.gaps import check_gaps
+from vae_lab.config.checks.inference import check_gaps
 from vae_lab.config.checks.kinds import check_kinds, check_nulls, check_there
 from vae_lab.config.checks.notes import note_on_pixels as note_on_pixels
 from vae_lab.config.checks.optimizers import check_layers, check_optimizer
