@@ -52,7 +52,8 @@ coverage: $(ENV)  ## the quick tests, and which lines and branches they reach
 correctness: $(ENV)  ## measure docs/correctness.md anew
 	$(RUN) -m pytest --figures docs/correctness.md tests/test_ppca.py tests/test_importance_toy.py tests/test_evaluation.py \
 	  tests/test_posterior.py tests/test_prior.py tests/test_likelihood.py tests/test_bounds.py tests/test_flows.py \
-	  tests/test_discrete.py tests/test_sphere.py tests/test_hierarchy.py tests/test_sequential.py
+	  tests/test_discrete.py tests/test_sphere.py tests/test_hierarchy.py tests/test_sequential.py \
+	  tests/test_gradients.py tests/test_weights.py tests/test_gaps.py
 
 golden: $(ENV)  ## compute the golden values anew: what has moved is the diff of tests/golden.json
 	$(RUN) tests/golden.py

@@ -43,6 +43,21 @@ class TrainingSettings:
 
 
 @dataclass(frozen=True)
+class GapSettings:
+    """`evaluation.gaps`."""
+
+    images: int
+    annealing_steps: int
+    chains: int
+    leapfrog_steps: int
+    optimization_steps: int
+    learning_rate: float
+    samples: int
+    families: tuple[str, ...]
+    simulated: int
+
+
+@dataclass(frozen=True)
 class EvaluationSettings:
     """`evaluation`."""
 
@@ -55,6 +70,7 @@ class EvaluationSettings:
     gradient_draws: int
     images_every: int
     pictures: Any
+    gaps: GapSettings
     metrics: dict[str, dict[str, Any]] = field(default_factory=dict)
     own_pictures: dict[str, dict[str, Any]] = field(default_factory=dict)
 
@@ -104,12 +120,13 @@ def settings_of(cfg: Config) -> Settings:
     if stopping["start_from_epoch"] is None:
         stopping = stopping | {"start_from_epoch": first_counted(stopping["patience"], described["estimator"])}
     lists = {key: tuple(evaluation[key]) for key in ("splits", "log_likelihood_of")}
+    gaps = GapSettings(**evaluation["gaps"] | {"families": tuple(evaluation["gaps"]["families"])})
     return Settings(
         options={axis: described[axis] for axis in OPTIONS},
         latent_size=described["latent_size"],
         seed=described["seed"],
         training=TrainingSettings(**{**training, "early_stopping": EarlyStopping(**stopping)}),
-        evaluation=EvaluationSettings(**{**evaluation, **lists}),
+        evaluation=EvaluationSettings(**{**evaluation, **lists, "gaps": gaps}),
         closed_form_kl=has_closed_form_kl(cfg),
         fast_log_prob=fact(cfg.posterior, "fast_log_prob"),
         bits_offset=bits_offset(cfg),

@@ -6,6 +6,7 @@ from vae_lab.binarization import intensities
 from vae_lab.config.settings import Settings
 from vae_lab.data.images import RunImages
 from vae_lab.errors import UsageError
+from vae_lab.evaluation.gaps import gap_metrics
 from vae_lab.evaluation.gradients import gradient_metrics
 from vae_lab.evaluation.metrics import elbo_metrics, evaluate_split, own_metrics
 
@@ -40,6 +41,9 @@ def final_metrics(
             raise UsageError(f"evaluation.metrics: {', '.join(sorted(twice))} is a name of ours; choose another")
         metrics |= own
         by_image[split] |= values
+    new, of_rows = gap_metrics(program.model, "test", images.fixed["test"], wanted)
+    metrics |= new
+    by_image["test"] |= of_rows
     if "val" in images.fixed and "val" not in by_image:
         metrics |= elbo_metrics("val", program.elbo(images.fixed["val"], wanted.samples, wanted.seed))
     return metrics, by_image, by_latent

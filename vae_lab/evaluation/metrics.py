@@ -9,6 +9,7 @@ from vae_lab.data.images import Images
 from vae_lab.evaluation.aggregate import aggregate_evaluator, spread_rows
 from vae_lab.evaluation.latent import active_units
 from vae_lab.evaluation.layer_rates import layer_metrics
+from vae_lab.evaluation.pareto import FEWEST, HIGH
 from vae_lab.randomness import seed_for
 
 
@@ -40,19 +41,36 @@ def latent_metrics(
     """What the rate [N] of a split is made of, on `settings.latent_images` of its images.
 
     Returns:
-      split/index_code_mi and split/aggregate_kl, whose sum is the mean rate of these images; none where the posterior
-      has no fast density. And arrays: "marginal_kl" [latents], where it is known.
+      split/index_code_mi and split/aggregate_kl, whose sum is the mean rate of these images, with standard errors over
+      the images' draws, all compared with one q(z); none where the posterior has no fast density. And arrays:
+      "marginal_kl" [latents], where it is known.
     """
     if not settings.latent_images:
         return {}, {}
     rows = spread_rows(len(images), settings.latent_images)
     evaluator = aggregate_evaluator(program.model, images.shape)
     results = evaluator(images.rows(rows), settings.seed, fast_log_prob)
-    metrics = {}
+    metrics: dict[str, float] = {}
     if (information := results.pop("mutual_information", None)) is not None:
-        metrics[f"{split}/index_code_mi"] = float(information.mean())
-        metrics[f"{split}/aggregate_kl"] = float(rate[rows].mean() - information.mean())
+        metrics |= mean_and_error(f"{split}/index_code_mi", information)
+        metrics |= mean_and_error(f"{split}/aggregate_kl", rate[rows] - information)
     return metrics, results
+
+
+def weight_metrics(split: str, found: dict[str, np.ndarray], samples: int) -> dict[str, float]:
+    """What the K = `samples` importance weights of each image say of its log-likelihood, as means over images.
+
+    split/ess, split/log_likelihood_rise (see `LogLikelihoodEvaluator`), split/pareto_k, of the images whose weights
+    have a tail, and split/high_pareto_k, the share of all images whose k is above .7.
+    """
+    metrics = mean_and_error(f"{split}/ess", found["ess"])
+    if samples > 1:
+        metrics |= mean_and_error(f"{split}/log_likelihood_rise", found["log_likelihood_rise"])
+    if samples >= FEWEST:
+        k = found["pareto_k"][~np.isnan(found["pareto_k"])]
+        metrics |= mean_and_error(f"{split}/pareto_k", k) if len(k) else {}
+        metrics[f"{split}/high_pareto_k"] = float(np.mean(found["pareto_k"] > HIGH))
+    return metrics
 
 
 def evaluate_split(
@@ -88,8 +106,10 @@ def evaluate_split(
     metrics |= more
     latents["variance_of_mean"] = posterior_mean.var(axis=0)
     if log_likelihood:
-        values["log_likelihood"] = program.log_likelihood(images, settings.importance_samples, settings.seed)
-        metrics |= mean_and_error(f"{split}/log_likelihood", values["log_likelihood"])
+        found = program.log_likelihood.diagnosed(images, settings.importance_samples, settings.seed)
+        metrics |= mean_and_error(f"{split}/log_likelihood", found["log_likelihood"])
+        metrics |= weight_metrics(split, found, settings.importance_samples)
+        values |= found
         if bits_offset is not None:
             nats_per_dim = -metrics[f"{split}/log_likelihood"] / math.prod(images.shape)
             metrics[f"{split}/bits_per_dim"] = nats_per_dim / math.log(2) + bits_offset

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from vae_lab.report.convergence import OF_ESTIMATE, could_turn
 from vae_lab.report.statistics import Difference, holm, paired, paired_images
 from vae_lab.study.identity import PLACES
 from vae_lab.tracking.records import RunRecord
@@ -14,7 +15,7 @@ from vae_lab.tracking.records import RunRecord
 PerImage = Callable[[RunRecord], np.ndarray | None]
 
 OF_SPLITS = ("train/", "val/", "test/", "running/")
-OF_LOG_LIKELIHOOD = ("log_likelihood", "nll", "bits_per_dim")
+OF_WEIGHTS = ("/ess", "/log_likelihood_rise", "pareto_k")
 # What decides which rows are scored, and not what is done to their pixels.
 WHICH_ROWS = tuple(
     f"data.{key}" for key in ("split_seed", "test_fraction", "validation_fraction", "validation_size", "train_rows")
@@ -35,6 +36,7 @@ class Comparison:
       over_seeds: paired by seed; None where they share no seed.
       over_images: paired by test image, each arm averaged over the shared seeds; None without values by image.
       unpaired: why images are not paired although both arms have values of them.
+      could_turn: why more importance samples could turn the order of the two; None where nothing says so.
       equal: whether the two came out bitwise equal: what they differ in does nothing.
       seeds_holm, images_holm: the p-values, corrected over all arms of the table; the former, once the page's claims
         are known, over those that are differences too.
@@ -49,6 +51,7 @@ class Comparison:
     over_seeds: Difference | None = None
     over_images: Difference | None = None
     unpaired: str | None = None
+    could_turn: str | None = None
     equal: bool = False
     seeds_holm: float = math.nan
     images_holm: float = math.nan
@@ -58,6 +61,8 @@ class Comparison:
     def notes(self) -> list[str]:
         """What a reader should know of it, in lines."""
         told = [f"{self.arm} and {self.reference} are not paired by image: {self.unpaired}"] if self.unpaired else []
+        if self.could_turn:
+            told.append(f"the order of {self.arm} and {self.reference} could turn with more samples: {self.could_turn}")
         if self.equal:
             told.append(f"{self.arm} and {self.reference} came out bitwise equal: what they differ in does nothing")
         return told
@@ -142,7 +147,7 @@ def likelihood_kind(run: RunRecord, metric: str) -> str:
 
 def importance_samples(run: RunRecord, metric: str) -> str:
     """K of an importance-weighted estimate; empty for metrics without one."""
-    return run.params.get("evaluation.importance_samples", "") if metric.endswith(OF_LOG_LIKELIHOOD) else ""
+    return run.params.get("evaluation.importance_samples", "") if metric.endswith((*OF_ESTIMATE, *OF_WEIGHTS)) else ""
 
 
 def compare(runs: Runs, arm: str, reference: str, metric: str, per_image: PerImage) -> Comparison:
@@ -160,7 +165,8 @@ def compare(runs: Runs, arm: str, reference: str, metric: str, per_image: PerIma
         return Comparison(arm, reference, f"a value of {metric} is not finite", seeds)
     over_seeds = paired(values[0], values[1])
     each = tuple(one - other for one, other in zip(*values, strict=True))
-    found = Comparison(arm, reference, None, seeds, each, over_seeds)
+    turn = could_turn(pairs, metric)
+    found = Comparison(arm, reference, None, seeds, each, over_seeds, could_turn=turn)
     images = [mean_over_seeds([runs_of[seed] for seed in seeds], per_image) for runs_of in (a, b)]
     if images[0] is None or images[1] is None:
         return replace(found, equal=is_nothing(pairs))

@@ -22,6 +22,10 @@ from vae_lab.tracking.store import Store
 LOST = "†"  # beside what is of the seeds that were not lost
 MORE_METRICS = (
     "test/bits_per_dim",
+    "test/log_likelihood_rise",
+    "test/high_pareto_k",
+    "test/approximation_gap",
+    "test/amortization_gap",
     "test/active_units",
     "train/elbo",
     "gradient/encoder/variance",

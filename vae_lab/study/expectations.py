@@ -26,6 +26,9 @@ SPLITS = ("train", "val", "test")
 QUANTITIES = (
     *("elbo", "rate", "distortion", "elbo_se", "log_likelihood", "log_likelihood_se", "bits_per_dim"),
     *("active_units", "index_code_mi", "aggregate_kl"),
+    *("ess", "pareto_k", "high_pareto_k", "log_likelihood_rise"),
+    *("ais_log_likelihood", "optimal_elbo", "amortized_elbo", "approximation_gap", "amortization_gap"),
+    *("full_covariance_elbo", "full_covariance_gap", "flow_elbo", "flow_gap", "bidirectional_gap"),
 )
 FREE = ("perf/", "gradient/")  # whose names depend on parts and machines
 KEYS = ({"arm", "value", "tolerance"}, {"difference", "between"})

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from vae_lab.config.checks.facts import AXES, Config
+from vae_lab.config.checks.inference import check_gaps
 from vae_lab.config.checks.kinds import check_kinds, check_nulls, resolved
 from vae_lab.config.checks.notes import note_on_pixels as note_on_pixels
 from vae_lab.config.checks.optimizers import check_layers, check_optimizer
@@ -127,6 +128,7 @@ CHECKS: tuple[Callable[[Config], None], ...] = (
     check_choices,
     check_keras_names,
     check_words,
+    check_gaps,
     check_nulls,
     check_tracking,
     *ACROSS_AXES,

@@ -55,6 +55,8 @@ INITIALIZERS = (
     "zeros",
 )
 
+OF_GAPS = ("annealing_steps", "chains", "leapfrog_steps", "optimization_steps", "samples")
+
 
 def check_counts(cfg: Config) -> None:
     at_least: dict[str, int] = {
@@ -81,6 +83,9 @@ def check_counts(cfg: Config) -> None:
         "evaluation.latent_images": 0,
         "evaluation.gradient_draws": 0,
         "evaluation.seed": 0,
+        "evaluation.gaps.images": 0,
+        "evaluation.gaps.simulated": 0,
+        **{f"evaluation.gaps.{key}": 1 for key in OF_GAPS},
         "data.validation_size": 0,
         "data.split_seed": 0,
         "data.train_rows": 1,
