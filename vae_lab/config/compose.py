@@ -14,6 +14,7 @@ from yaml import YAMLError
 
 from vae_lab.config.checks import check
 from vae_lab.config.options import CONF, PACKAGE
+from vae_lab.config.project import project, use_project
 from vae_lab.errors import UsageError
 
 # What a configuration holds beside the model, its training and its evaluation.
@@ -21,9 +22,11 @@ NOT_OF_THE_MODEL = ("paths", "sweep", "study", "short", "tracking")
 
 
 def home() -> str:
-    """Where runs are kept: VAE_LAB_HOME, else the checkout, else the current directory."""
+    """Where runs are kept: VAE_LAB_HOME, else the project, else the checkout, else the current directory."""
+    found = project()
     checkout = PACKAGE.parent if (PACKAGE.parent / "pyproject.toml").is_file() else Path.cwd()
-    return str(Path(os.environ.get("VAE_LAB_HOME", checkout)).expanduser().resolve())
+    place = os.environ.get("VAE_LAB_HOME", checkout if found is None else found.root)
+    return str(Path(place).expanduser().resolve())
 
 
 OmegaConf.register_new_resolver("vae_lab.home", home, replace=True)
@@ -71,6 +74,7 @@ def from_yaml(text: str, overrides: Sequence[str] = ()) -> Any:
     Raises:
       UsageError: when it has no such key, or lacks one that there is now.
     """
+    use_project()
     cfg = OmegaConf.create(text)
     OmegaConf.set_struct(cfg, True)
     for override in overrides:

@@ -14,7 +14,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from vae_lab.config.compose import compose_unchecked
-from vae_lab.config.options import CONF, broken, option_names, read_option
+from vae_lab.config.options import CONF, broken, command_of, option_names, read_option
 from vae_lab.config.overrides import known_keys, with_home
 from vae_lab.errors import UsageError, told
 
@@ -163,5 +163,5 @@ def _names(group: str, names: Sequence[str], name: str = "") -> str:
     if like := like_it(name, names):
         return f"did you mean {_either(like)}?"
     if len(names) > MOST_NAMES:
-        return f"python scripts/reproduce.py --list shows the {len(names)} of them"
+        return f"{command_of('reproduce')} --list shows the {len(names)} of them"
     return f"{group} can be {', '.join(names)}"

@@ -1,0 +1,1 @@
+"""The subcommands of `vae-lab`, a module each: `main(arguments) -> exit code`."""
