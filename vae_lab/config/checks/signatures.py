@@ -15,13 +15,18 @@ NO_SETTINGS = ("name", "facts", "_target_")
 def check_targets(cfg: Config) -> None:
     """The class or function that an option's YAML names must be in a file that is there, and take the settings."""
     for axis in (*AXES, "optimizer", "schedule"):
+        if axis not in ("optimizer", "schedule"):
+            check_named(cfg, axis)
         target = str(cfg[axis]["_target_"])
         module, _, leaf = target.rpartition(".")
         name = cfg[axis].get("name")
         option = f"{axis}={name}" if name else f"{axis}._target_={target}"
         path = source(module)
         if path is None:
-            raise UsageError(f"{option}: its _target_ is in {module}, and there is no such file")
+            raise UsageError(
+                f"{option}: its _target_ is in {module}, and there is no such file; of a project, start "
+                "within its folder, or set VAE_LAB_PROJECT to it"
+            )
         if defined(module, leaf) is None and leaf not in path.read_text(encoding="utf-8"):
             raise UsageError(f"{option}: its _target_ is {leaf} in {module}, and there is no such class there")
         taken = parameters(module, leaf)
@@ -30,6 +35,13 @@ def check_targets(cfg: Config) -> None:
                 key, known = f"{axis}.{unknown[0]}", sorted(set(taken) & set(map(str, cfg[axis])))
                 takes = f"it takes {', '.join(known)}" if known else "leave it out"
                 raise UsageError(f"there is no setting {key}: {leaf} takes no such setting; {takes}")
+
+
+def check_named(cfg: Config, axis: str) -> None:
+    """An option says its name and its class."""
+    for key, such in (("name", f"name: {cfg[axis].get('name')}"), ("_target_", "_target_: package.module.Class")):
+        if not isinstance(cfg[axis].get(key), str):
+            raise UsageError(f"{axis}: the chosen option's file has no {key}; write it there, as in {such}")
 
 
 @lru_cache(maxsize=256)
@@ -41,7 +53,11 @@ def source(module: str) -> Path | None:
 
 @lru_cache(maxsize=256)
 def _tree(path: Path) -> ast.Module:
-    return ast.parse(path.read_bytes())
+    try:
+        return ast.parse(path.read_bytes())
+    except (SyntaxError, ValueError) as error:
+        line = f", line {error.lineno}" if isinstance(error, SyntaxError) else ""
+        raise UsageError(f"{path}{line}: {getattr(error, 'msg', error)}; this is no Python as it stands") from None
 
 
 def defined(module: str, name: str, depth: int = 8) -> tuple[str, ast.ClassDef | ast.FunctionDef] | None:
