@@ -107,7 +107,6 @@ WRONG = {
     "name: other\n_target_: my_toy.prior.student.Student\n": ["student.yaml", "name: student"],
     "name: student\n_target_: my_toy.prior.student.Nobody\nfreedom: 5.0\n": ["Nobody", "no such class"],
     "name: student\n_target_: my_toy.prior.nothing.Student\n": ["my_toy.prior.nothing", "no such file"],
-    "name: student\n_target_: my_toy.prior.student.Student\n": ["prior=student", "freedom"],
 }
 
 

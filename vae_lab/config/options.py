@@ -15,6 +15,8 @@ PACKAGE = Path(__file__).resolve().parent.parent
 # In a checkout conf/ lies beside the package, in an installed package inside it.
 CONF = PACKAGE / "conf" if (PACKAGE / "conf").is_dir() else PACKAGE.parent / "conf"
 
+NAMED = ("encoder", "decoder", "posterior", "prior", "likelihood", "estimator")  # whose options are classes
+
 
 def is_installed() -> bool:
     """Whether this package is an installed one, and no checkout."""
@@ -35,11 +37,24 @@ def folders() -> list[Path]:
 
 
 def check_own(found: Project) -> None:
-    """Raises UsageError where an option of a project has the name of a built-in one, which would be taken instead."""
+    """Raises UsageError where an option of a project has a built-in one's name, or does not say what it is."""
     for path in sorted(found.conf.rglob("*.yaml")):
         place = path.relative_to(found.conf)
         if (CONF / place).is_file():
             raise UsageError(f"{path}: {place.with_suffix('')} is a built-in option; give your own another name")
+        if place.parent.name in NAMED and len(place.parts) == 2:
+            check_named(place.parent.name, path)
+
+
+def check_named(axis: str, path: Path) -> None:
+    """Raises UsageError where a part's file does not say its own name and its class."""
+    content = read_option(axis, path.stem)
+    option = content.get(axis, content) if OmegaConf.is_dict(content) else {}
+    for key, such in (("name", path.stem), ("_target_", "package.module.Class")):
+        if not isinstance(option.get(key), str):
+            raise UsageError(f"{path} has no {key}; write it there, as in {key}: {such}")
+    if option.name != path.stem:
+        raise UsageError(f"{path} has name: {option.name}; an option is called as its file is, name: {path.stem}")
 
 
 def option_names(axis: str) -> list[str]:

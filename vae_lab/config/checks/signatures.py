@@ -15,8 +15,6 @@ NO_SETTINGS = ("name", "facts", "_target_")
 def check_targets(cfg: Config) -> None:
     """The class or function that an option's YAML names must be in a file that is there, and take the settings."""
     for axis in (*AXES, "optimizer", "schedule"):
-        if axis not in ("optimizer", "schedule"):
-            check_named(cfg, axis)
         target = str(cfg[axis]["_target_"])
         module, _, leaf = target.rpartition(".")
         name = cfg[axis].get("name")
@@ -35,13 +33,6 @@ def check_targets(cfg: Config) -> None:
                 key, known = f"{axis}.{unknown[0]}", sorted(set(taken) & set(map(str, cfg[axis])))
                 takes = f"it takes {', '.join(known)}" if known else "leave it out"
                 raise UsageError(f"there is no setting {key}: {leaf} takes no such setting; {takes}")
-
-
-def check_named(cfg: Config, axis: str) -> None:
-    """An option says its name and its class."""
-    for key, such in (("name", f"name: {cfg[axis].get('name')}"), ("_target_", "_target_: package.module.Class")):
-        if not isinstance(cfg[axis].get(key), str):
-            raise UsageError(f"{axis}: the chosen option's file has no {key}; write it there, as in {such}")
 
 
 @lru_cache(maxsize=256)
