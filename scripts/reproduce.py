@@ -1,115 +1,11 @@
-"""Runs an experiment as its file says, and judges it by what the file expects.
+"""`vae-lab reproduce`, of this checkout."""
 
-python scripts/reproduce.py --list
-python scripts/reproduce.py quickstart
-python scripts/reproduce.py quickstart --write tracking.uri=sqlite:////path/mlflow.db
-
---list shows every experiment with its question, its cost on two cores and how many of its jobs are finished. --write
-puts the results into docs/results/NAME.md, and a line into the README.md there. Words that say where and how, such as
-tracking.uri=, data.dir= or hydra/launcher=, go to scripts/train.py. Exit code: 0 where every judged row is met by the
-mean (or none is stated and all ran), 1 where one is missed or not run, 2 for a usage error.
-"""
-
-import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
-from vae_lab.console.command import Words, command
-from vae_lab.errors import UsageError
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-SCRIPTS = Path(__file__).resolve().parent
-
-
-def reproduce_or_list(words: Words) -> int:
-    """Lists or reproduces."""
-    from vae_lab.study.identity import PLACES
-
-    settings = [f"{key}={value}" for key, value in words.given.items()]
-    listing = words.flags == {"--list"}
-    if len(words.names) != (0 if listing else 1) or (listing and "--write" in words.flags):
-        print(__doc__, file=sys.stderr)
-        return 2
-    if other := [word for word in settings if not word.startswith(PLACES)]:
-        raise UsageError(f"{other[0]} would make it another experiment; use scripts/train.py and report.py sweep=")
-    return list_experiments(settings) if listing else reproduce(words.names[0], settings, "--write" in words.flags)
-
-
-def places(settings: list[str]) -> Any:
-    """The configuration as far as the settings say where things are."""
-    from vae_lab.config.compose import compose_unchecked
-
-    return compose_unchecked(*(word for word in settings if word.startswith(("tracking.", "paths."))))
-
-
-def own_data(settings: list[str]) -> list[str]:
-    """The settings that an experiment's jobs need to be known by."""
-    return [word for word in settings if word.startswith("data.path=")]
-
-
-def list_experiments(settings: list[str]) -> int:
-    """Prints a line for each experiment."""
-    from vae_lab.console.terminal import show_lines
-    from vae_lab.study.code import Sources
-    from vae_lab.study.experiments import experiment_names, read_experiment
-    from vae_lab.tracking.records import newest_of
-    from vae_lab.tracking.store import look_into
-
-    tracking = places(settings).tracking
-    store, sources = look_into(tracking.uri, tracking.experiment_name), Sources()
-    found, refused = [], []
-    for name in experiment_names():
-        try:
-            found.append(read_experiment(name, own_data(settings), sources))
-        except UsageError as error:  # of one file: the others are listed
-            refused.append(f"{name}: {error}")
-    identities = {job.evaluation for one in found for job in one.study.jobs}
-    there = newest_of(store, identities) if store is not None else {}
-    done = {identity for identity, run in there.items() if run is not None and run.status == "FINISHED"}
-    lines = []
-    for one in found:
-        finished = sum(job.evaluation in done for job in one.study.jobs)
-        progress = f"{finished} of {len(one.study.jobs)}"
-        lines.append([one.name, one.study.question or "", one.cost or "not stated", progress])
-    show_lines("experiments", ["name", "question", "cost on two cores", "jobs finished"], lines, left=3)
-    for line in refused:
-        print(f"error: {line}", file=sys.stderr)
-    return 2 if refused else 0
-
-
-def reproduce(name: str, settings: list[str], write: bool) -> int:
-    """Trains, reports and judges."""
-    from vae_lab.report.files import publish
-    from vae_lab.report.report import gather
-    from vae_lab.report.screen import show_report
-    from vae_lab.study.experiments import read_experiment
-    from vae_lab.tracking.store import database_path, open_store
-
-    study, there = read_experiment(name, own_data(settings)).study, places(settings)
-    training = [sys.executable, str(SCRIPTS / "train.py"), f"experiment={name}", *settings]
-    code = subprocess.run(training, check=False).returncode
-    path = database_path(there.tracking.uri)
-    if code not in (0, 1) or (path is not None and not path.is_file()):
-        return code
-    store = open_store(there.tracking.uri, there.tracking.experiment_name, existing=True)
-    found = gather(store, study)
-    print(f"\npage: {publish(found, Path(there.paths.outputs) / 'reports' / name)}")
-    show_report(found)
-    if write:
-        from vae_lab.report.docs_page import write_results
-        from vae_lab.study.experiments import experiment_names
-
-        studies = {one: read_experiment(one, own_data(settings)).study for one in experiment_names()}
-        print(f"results: {write_results(found, SCRIPTS.parent / 'docs' / 'results', studies)}")
-    return 1 if code else exit_code(found)
-
-
-def exit_code(found: Any) -> int:
-    """0 where all planned jobs have run and no judged row speaks against the study."""
-    return 0 if found.finished == len(found.study.jobs) and all(row.holds for row in found.verdicts) else 1
-
-
-main = command(reproduce_or_list, __doc__, keys=None, flags=("--list", "--write"), names=True)
+from vae_lab.commands.reproduce import exit_code, main  # noqa: F401
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))

@@ -119,10 +119,14 @@ def run_script(name: str, words: list[str]) -> int:
     from hydra.core.global_hydra import GlobalHydra
 
     GlobalHydra.instance().clear()
-    path = str(CHECKOUT / "scripts" / f"{name}.py")
-    sys.argv = [path, *words]
+    path = CHECKOUT / "scripts" / f"{name}.py"
+    sys.argv = [str(path), *words]
     try:
-        runpy.run_path(path, run_name="__main__")
+        if not path.is_file():  # a subcommand without a door in scripts/
+            from vae_lab.__main__ import main
+
+            return main([name, *words])
+        runpy.run_path(str(path), run_name="__main__")
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
     return 0

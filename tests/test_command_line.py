@@ -246,13 +246,13 @@ def test_arms_that_become_one_run_are_an_error(tmp_path):
 
 
 def test_installed_package_finds_its_configs_and_its_sweeper(tmp_path):
-    """A wheel, unpacked elsewhere: conf/ and the commands are inside it."""
+    """A wheel, unpacked elsewhere: conf/ is inside it, and its command finds it."""
     build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
     subprocess.run(build, cwd=CHECKOUT, check=True, capture_output=True, timeout=120)
     with zipfile.ZipFile(next(tmp_path.glob("*.whl"))) as wheel:
         wheel.extractall(tmp_path / "site")
     done = subprocess.run(
-        [sys.executable, "-m", "vae_lab.scripts.train", "experiment=quickstart", "prior=mixture", "seed=0"],
+        [sys.executable, "-m", "vae_lab", "train", "experiment=quickstart", "prior=mixture", "seed=0"],
         cwd=tmp_path,
         env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(tmp_path / "site"), "VAE_LAB_HOME": str(tmp_path)},
         capture_output=True,

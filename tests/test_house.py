@@ -45,7 +45,7 @@ def test_only_tracking_knows_mlflow():
 
 
 def test_only_configurations_and_sweeps_know_hydra():
-    rooms = ("vae_lab.config", "vae_lab.study", "vae_lab.sweep", "vae_lab.search")
+    rooms = ("vae_lab.config", "vae_lab.study", "vae_lab.sweep", "vae_lab.search", "vae_lab.commands")
     assert all(within(name, *rooms) for name in importers_of("hydra", "omegaconf"))
 
 
@@ -54,7 +54,7 @@ def test_only_search_knows_optuna():
 
 
 # Each room may import those before it, and the words of report/format.py are everybody's.
-ROOMS = ("config", "study", "tracking", "console", "report", "run", "sweep", "search", "testing")
+ROOMS = ("config", "study", "tracking", "console", "report", "run", "sweep", "search", "testing", "commands")
 WORDS = "vae_lab.report.format"
 
 
@@ -75,8 +75,8 @@ def test_mathematics_knows_no_room_but_the_settings():
 
 
 def test_no_two_modules_have_one_name():
-    """But for the options, whose file has the option's name on every axis, and a room's own module."""
-    options = (*AXES, "data")
+    """But for the options and the subcommands, whose file has the name that is typed, and a room's own module."""
+    options = (*AXES, "data", "commands")
     named = [path for path in MODULES if path.stem != "__init__" and path.parent.name not in options]
     twice = {path.stem for path in named if sum(other.stem == path.stem for other in named) > 1}
     assert twice <= {"parent"}, twice  # the parent run of a sweep, and that of a search

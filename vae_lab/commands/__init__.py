@@ -1,1 +1,1 @@
-"""The commands: a module each, whose docstring is its usage and whose `main` takes its words."""
+"""The subcommands of `vae-lab`, a module each, whose docstring is its usage: `main(arguments) -> exit code`."""

@@ -18,6 +18,7 @@ from vae_lab.config.checks.lookups import check_interpolations, check_resolved
 from vae_lab.config.checks.own_parts import OWN
 from vae_lab.config.credentials import kept_apart
 from vae_lab.config.options import CONF, PACKAGE
+from vae_lab.config.project import project, use_project
 from vae_lab.errors import UsageError
 
 # What a configuration holds beside the model, its training and its evaluation.
@@ -25,9 +26,11 @@ NOT_OF_THE_MODEL = ("paths", "sweep", "study", "short", "tracking")
 
 
 def home() -> str:
-    """Where runs are kept: VAE_LAB_HOME, else the checkout, else the current directory."""
+    """Where runs are kept: VAE_LAB_HOME, else the project, else the checkout, else the current directory."""
+    found = project()
     checkout = PACKAGE.parent if (PACKAGE.parent / "pyproject.toml").is_file() else Path.cwd()
-    return str(Path(os.environ.get("VAE_LAB_HOME", checkout)).expanduser().resolve())
+    place = os.environ.get("VAE_LAB_HOME", checkout if found is None else found.root)
+    return str(Path(place).expanduser().resolve())
 
 
 OmegaConf.register_new_resolver("vae_lab.home", home, replace=True)
@@ -85,6 +88,7 @@ def from_yaml(text: str, overrides: Sequence[str] = ()) -> Any:
       UsageError: when it has no such key, lacks one that there is now, or holds what is no value: it is a file like
         any other, and somebody else may have written it.
     """
+    use_project()
     cfg = OmegaConf.create(text)
     check_resolved(cfg)
     OmegaConf.set_struct(cfg, True)

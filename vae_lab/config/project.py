@@ -8,6 +8,7 @@ Its pyproject.toml says so:
 """
 
 import os
+import sys
 import tomllib
 from dataclasses import dataclass
 from functools import lru_cache
@@ -52,6 +53,26 @@ def project() -> Project | None:
     if named:
         raise UsageError(f"{VARIABLE}={named} has no pyproject.toml with [tool.vae_lab]; name the project's folder")
     return None
+
+
+def use_project() -> Project | None:
+    """The project, if there is one, with its packages where Python finds them, here and in processes that this starts.
+
+    Raises:
+      UsageError: where its pyproject.toml cannot be understood.
+    """
+    if (found := project()) is not None:
+        if str(found.root) not in sys.path:
+            sys.path.insert(0, str(found.root))
+        for_workers(found.root)
+    return found
+
+
+def for_workers(folder: Path) -> None:
+    """Lets processes that this one starts import what lies in a folder: they get its environment, not its sys.path."""
+    folders = [place for place in os.environ.get("PYTHONPATH", "").split(os.pathsep) if place]
+    if str(folder) not in folders:
+        os.environ["PYTHONPATH"] = os.pathsep.join([str(folder), *folders])
 
 
 @lru_cache(maxsize=8)

@@ -17,7 +17,7 @@ from yaml import YAMLError
 from vae_lab.config.checks.launching import check_program
 from vae_lab.config.compose import compose_unchecked
 from vae_lab.config.credentials import kept_apart
-from vae_lab.config.options import CONF, broken, option_names, read_option
+from vae_lab.config.options import CONF, broken, command_of, option_names, read_option
 from vae_lab.config.overrides import known_keys, with_home
 from vae_lab.errors import UsageError, told
 
@@ -196,5 +196,5 @@ def _names(group: str, names: Sequence[str], name: str = "") -> str:
     if like := like_it(name, names):
         return f"did you mean {_either(like)}?"
     if len(names) > MOST_NAMES:
-        return f"python scripts/reproduce.py --list shows the {len(names)} of them"
+        return f"{command_of('reproduce')} --list shows the {len(names)} of them"
     return f"{group} can be {', '.join(names)}"

@@ -1,10 +1,12 @@
-"""The command lines of the scripts: words of the form key=value, names and flags."""
+"""The command lines of the subcommands: words of the form key=value, names and flags."""
 
+import re
 import sys
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from vae_lab.config.credentials import TRACKING, tracking_address
+from vae_lab.config.options import command_of
 from vae_lab.console.terminal import print_whatever
 from vae_lab.errors import UsageError
 
@@ -18,6 +20,11 @@ class Words:
     flags: set[str]
 
 
+def as_started(text: str) -> str:
+    """A text whose commands are written as they are started here."""
+    return re.sub(r"vae-lab (\w+)", lambda found: command_of(found.group(1)), text)
+
+
 def command(
     do: Callable[[Words], int],
     usage: str,
@@ -25,7 +32,7 @@ def command(
     flags: Collection[str] = (),
     names: bool = False,
 ) -> Callable[[list[str]], int]:
-    """A script's main function: words -> exit code; 2, after a line that says why, for words that it does not know.
+    """A subcommand's main function: words -> exit code; 2, after a line that says why, for words that it does not know.
 
     Args:
       do: what it does; a UsageError of it is printed as its line.
@@ -37,13 +44,16 @@ def command(
 
     def main(arguments: list[str]) -> int:
         print_whatever()
+        if set(arguments) & {"--help", "-h"}:
+            print(as_started(usage))
+            return 0
         marked = {word for word in arguments if word.startswith("-")}
         pairs = [word.partition("=") for word in arguments if word not in marked and "=" in word]
         given = {key: tracking_address(value) if key == TRACKING else value for key, _, value in pairs}
         words = Words(given, [word for word in arguments if word not in marked and "=" not in word], marked)
         unknown = (set() if keys is None else set(given) - set(keys)) | (marked - set(flags))
         if unknown or "" in given.values() or len(given) < len(pairs) or (words.names and not names):
-            print(usage, file=sys.stderr)
+            print(as_started(usage), file=sys.stderr)
             return 2
         try:
             return do(words)

@@ -13,6 +13,7 @@ from optuna.trial import TrialState
 
 from vae_lab.config.compose import plain
 from vae_lab.config.composer import Composer
+from vae_lab.config.options import command_of
 from vae_lab.errors import UsageError
 from vae_lab.report.format import clock
 from vae_lab.run.job import check_sweep
@@ -108,7 +109,7 @@ def run_search(
     if again := ask_again(study):
         print(f"{again} trials were cut off, and are asked for again", flush=True)
     share_cores(at_once(config.hydra.launcher.get("n_jobs"), settings["n_jobs"], len(space.seeds)))
-    command, key = shlex.join(["python", *sys.argv]), digest([study.study_name, storage])
+    command, key = f"{command_of('train')} {shlex.join(sys.argv[1:])}", digest([study.study_name, storage])
     parent = SearchRun(config, study, settings["metric"], command, key)
     trials = Trials(study, storage, settings, space, parent, composer, launch, left)
     began, status, stopped = time.time(), "KILLED", None

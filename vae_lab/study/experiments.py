@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from vae_lab.config.checks.lookups import check_interpolations
 from vae_lab.config.compose import compose_unchecked, plain
 from vae_lab.config.composer import Composer
-from vae_lab.config.options import CONF, option_names, read_option
+from vae_lab.config.options import command_of, option_file, option_names, read_option
 from vae_lab.config.settings import settings_of
 from vae_lab.errors import UsageError
 from vae_lab.study.code import Sources
@@ -54,6 +54,6 @@ def read_experiment(name: str, places: Sequence[str] = (), sources: Sources | No
     for job in plan(content, {"experiment": [name]}):
         identity = identity_of(settings_of(composer([*job.overrides, *places])), sources)
         jobs.append(PlannedJob(job.arm, seed_in(job.overrides), job.overrides, identity.evaluation, identity))
-    cost = COST.search((CONF / "experiment" / f"{name}.yaml").read_text(encoding="utf-8"))
-    command = f"python scripts/train.py experiment={name}"
+    cost = COST.search(option_file("experiment", name).read_text(encoding="utf-8"))
+    command = f"{command_of('train')} experiment={name}"
     return Experiment(name, make_study(name, content, jobs, command), cost.group(1) if cost else "")

@@ -12,6 +12,7 @@ from hydra.core.utils import JobStatus
 
 from vae_lab.config.checks import note_on_pixels
 from vae_lab.config.compose import plain
+from vae_lab.config.options import command_of
 from vae_lab.console.plan_table import show_adopted, show_plan
 from vae_lab.console.terminal import show_table
 from vae_lab.errors import UsageError
@@ -76,7 +77,7 @@ def multirun(
         if config.sweep.accept == "code":
             show_adopted(adopt_alike(store, identities))
         found, began = standings(store, identities), int(time.time())
-        parent = SweepRun(config, name, shlex.join(["python", *sys.argv]), jobs, began, found)
+        parent = SweepRun(config, name, f"{command_of('train')} {shlex.join(sys.argv[1:])}", jobs, began, found)
     except UsageError as error:
         print(error, file=sys.stderr)
         sys.exit(2)

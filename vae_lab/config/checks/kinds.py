@@ -10,7 +10,7 @@ from omegaconf.errors import OmegaConfBaseException
 from vae_lab.config.checks.facts import AXES, Config, Resolved
 from vae_lab.config.checks.lookups import check_interpolations
 from vae_lab.config.checks.reading import shown, values_of
-from vae_lab.config.options import CONF, option_names
+from vae_lab.config.options import CONF, option_file, option_names
 from vae_lab.errors import UsageError
 
 # Where null has a meaning, or a check of its own.
@@ -86,8 +86,8 @@ def check_nulls(cfg: Config) -> None:
 
 def _stated(axis: str | None, cfg: Config) -> tuple[tuple[str, Any], ...]:
     """The settings of an option's file, of a group's, or of train.yaml itself, with their defaults."""
-    name = "train" if axis is None else option_names(axis)[0] if axis in GROUPS else cfg[axis].get("name")
-    path = CONF / (axis or "") / f"{name}.yaml"
+    name = None if axis is None else option_names(axis)[0] if axis in GROUPS else cfg[axis].get("name")
+    path = CONF / "train.yaml" if axis is None else option_file(axis, str(name))
     return _settings_in(axis, path, path.stat().st_mtime_ns) if path.is_file() else ()
 
 

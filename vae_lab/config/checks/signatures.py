@@ -36,7 +36,10 @@ def check_target(group: str, option: str, target: str, settings: Mapping[str, An
     module, _, leaf = target.rpartition(".")
     path = source(module)
     if path is None:
-        raise UsageError(f"{option}: its _target_ is in {module}, and there is no such file")
+        raise UsageError(
+            f"{option}: its _target_ is in {module}, and there is no such file; of a project, start within its "
+            "folder, or set VAE_LAB_PROJECT to it"
+        )
     if defined(module, leaf) is None and leaf not in path.read_text(encoding="utf-8"):
         raise UsageError(f"{option}: its _target_ is {leaf} in {module}, and there is no such class there")
     taken = parameters(module, leaf)
@@ -55,7 +58,11 @@ def source(module: str) -> Path | None:
 
 @lru_cache(maxsize=256)
 def _tree(path: Path) -> ast.Module:
-    return ast.parse(path.read_bytes())
+    try:
+        return ast.parse(path.read_bytes())
+    except (SyntaxError, ValueError) as error:
+        line = f", line {error.lineno}" if isinstance(error, SyntaxError) else ""
+        raise UsageError(f"{path}{line}: {getattr(error, 'msg', error)}; this is no Python as it stands") from None
 
 
 def defined(module: str, name: str, depth: int = 8) -> tuple[str, ast.ClassDef | ast.FunctionDef] | None:

@@ -1,0 +1,133 @@
+"""The command `vae-lab`: its subcommands, its help, completion, and what is imported for them."""
+
+import importlib
+import os
+import re
+import runpy
+import subprocess
+import sys
+import tomllib
+
+import pytest
+from conftest import CHECKOUT
+
+from vae_lab import __main__ as program
+from vae_lab.commands import train_help, ui
+from vae_lab.config.options import option_names
+from vae_lab.console.command import as_started
+from vae_lab.errors import UsageError
+
+PRESENT = [name for name in program.SUBCOMMANDS if (CHECKOUT / "vae_lab" / "commands" / f"{name}.py").is_file()]
+
+
+def test_help_names_every_subcommand_in_a_screen(capsys):
+    assert program.main(["--help"]) == 0
+    printed = capsys.readouterr().out
+    assert len(printed.splitlines()) <= 24
+    for name, what in program.SUBCOMMANDS.items():
+        assert re.search(rf"^  {name} +{re.escape(what)}$", printed, re.MULTILINE)
+
+
+def test_no_subcommand_is_an_error_that_lists_them(capsys):
+    assert program.main([]) == 2
+    assert "reproduce" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("word", "told"),
+    [
+        ("trian", "trian is no subcommand; did you mean train?"),
+        ("xyz", "xyz is no subcommand; there are train, evaluate"),
+        ("prior=mvn", "settings follow one, as in: vae-lab train prior=mvn"),
+        ("-m", "settings follow one, as in: vae-lab train -m"),
+    ],
+)
+def test_an_unknown_subcommand_is_told_in_a_line(word, told, capsys):
+    assert program.main([word]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert told in line
+
+
+def test_help_imports_nothing_but_the_standard_library_and_itself():
+    code = (
+        "import sys; from vae_lab.__main__ import main; main(['--help']); main(['nothing'])\n"
+        "heavy = {'hydra', 'omegaconf', 'rich', 'mlflow', 'tensorflow', 'numpy', 'yaml'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=CHECKOUT, check=True, capture_output=True, timeout=60)
+
+
+@pytest.mark.parametrize("name", PRESENT)
+def test_every_subcommand_has_help_and_a_main(name, capsys, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["vae-lab"])
+    monkeypatch.setenv("PYTHONPATH", "")
+    assert program.main([name, "--help"]) == 0
+    printed = capsys.readouterr()
+    assert (as_started(f"vae-lab {name}") in printed.out, printed.err) == (True, "")
+
+
+def test_the_wheel_has_the_command():
+    project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]
+    module, _, name = project["scripts"]["vae-lab"].partition(":")
+    assert getattr(importlib.import_module(module), name) is program.main
+
+
+def test_each_script_is_a_door_to_its_subcommand():
+    doors = {path.stem: path for path in (CHECKOUT / "scripts").glob("*.py")}
+    assert {"data" if name == "download_data" else name for name in doors} <= set(program.SUBCOMMANDS)
+    for name, path in doors.items():
+        module = importlib.import_module(f"vae_lab.commands.{'data' if name == 'download_data' else name}")
+        assert runpy.run_path(str(path))["main"] is module.main
+
+
+def test_help_of_train_tells_each_option_in_a_line(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "120")
+    page = train_help.page()
+    assert all(len(line) <= 120 for line in page.splitlines())
+    for axis in train_help.AXES:
+        block = page.split(f"\n{axis}=\n")[1].split("\n\n")[0].splitlines()
+        assert [line.split()[0] for line in block] == option_names(axis)
+        assert all(len(line.split()) > 1 for line in block)
+    assert "\n  mvn             The fixed standard Gaussian N(0, I).\n" in page
+
+
+def test_every_setting_that_help_names_is_there():
+    from vae_lab.config.compose import compose_unchecked
+
+    compose_unchecked(*(setting for setting, _ in train_help.SETTINGS if not setting.startswith("hydra")))
+    for _, words in train_help.EXAMPLES[:1]:
+        compose_unchecked(*words.split())
+
+
+@pytest.mark.parametrize(
+    ("line", "answer"),
+    [
+        ("vae-lab re", "report reproduce"),
+        ("vae-lab train prior=mv", "prior=mvn prior=mvn_tril"),
+        ("vae-lab train estimator.be", "estimator.beta="),
+        ("vae-lab report exp", ""),
+    ],
+)
+def test_a_shell_completes_subcommands_and_settings(line, answer, tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "vae_lab", "-sc", "query=bash"],
+        cwd=CHECKOUT,
+        env={"PATH": os.environ["PATH"], "COMP_LINE": line, "VAE_LAB_HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (done.stdout.strip(), done.stderr) == (answer, "")
+
+
+def test_ui_listens_on_this_machine_alone_and_shows_trained_models():
+    words = ui.server("sqlite:////store/mlflow.db", 5001)
+    assert words[words.index("--host") + 1] == "127.0.0.1"
+    page = ui.address("http://127.0.0.1:5001", "1")
+    assert page == "http://127.0.0.1:5001/#/experiments/1/runs?workflowType=machine_learning"
+
+
+@pytest.mark.parametrize("port", ["0", "x", "70000"])
+def test_ui_refuses_what_is_no_port(port):
+    with pytest.raises(UsageError, match=f"port={port} must be a number"):
+        ui.free_port(port)
