@@ -54,7 +54,7 @@ def test_only_search_knows_optuna():
 
 
 # Each room may import those before it, and the words of report/format.py are everybody's.
-ROOMS = ("config", "study", "tracking", "console", "report", "run", "sweep", "search")
+ROOMS = ("config", "study", "tracking", "console", "report", "run", "sweep", "search", "commands")
 WORDS = "vae_lab.report.format"
 
 
