@@ -240,6 +240,7 @@ def test_a_stored_configuration_runs_and_looks_up_nothing(change, key, stranger,
     assert not stranger.exists()
 
 
+@pytest.mark.slow
 def test_a_run_that_somebody_else_made_is_evaluated_without_what_it_names(stranger, tmp_path):
     store = open_store(f"sqlite:///{tmp_path}/mlflow.db", "vae_lab", str(tmp_path / "artifacts"))
     stored = OmegaConf.create(to_yaml(compose_unchecked("seed=0")))
@@ -344,6 +345,7 @@ def test_a_server_with_a_password_is_reached_by_whoever_gives_it(server):
     assert len(set(asked[1:])) == 1  # ours, and those that MLflow's own client made
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_credentials")
 def test_a_password_is_written_nowhere(train, tmp_path):
     closed = "127.0.0.1:9"  # where nothing listens
