@@ -47,7 +47,7 @@ def train(home, start):
     def run(*words, code=0):
         log = home / "log.txt"
         before = log.stat().st_size if log.exists() else 0
-        found = start(*words).wait(timeout=600)
+        found = start(*words).wait(timeout=900)
         printed = log.read_bytes()[before:].decode()
         assert found == code, printed[-5000:]
         return printed

@@ -24,16 +24,16 @@ def test_a_run_outlives_its_tracking_server(home, start, needs_postgresql):
             """The run, once the server has metrics of it."""
             return [run for run in runs_tagged(store, "vae_lab.kind", "run") if run.metrics]
 
-        wait_for(metrics, 180, "metrics of the run")
+        wait_for(metrics, 900, "metrics of the run")
         os.killpg(server.pid, signal.SIGKILL)  # no goodbye: connections break off, PostgreSQL is left alone
         server.wait()
         away = time.time()
         # Once a checkpoint the run has something to send: between two of them it has trained on.
-        wait_for(lambda: log.read_text().count(AWAY) >= 2 or process.poll() is not None, 300, "two tries to send")
+        wait_for(lambda: log.read_text().count(AWAY) >= 2 or process.poll() is not None, 900, "two tries to send")
         assert process.poll() is None, log.read_text()[-3000:]
     with tracking_server(home / "server", port):
         back = time.time()
-        assert process.wait(timeout=300) == 0, log.read_text()[-3000:]
+        assert process.wait(timeout=900) == 0, log.read_text()[-3000:]
         (run,) = runs_tagged(store, "vae_lab.kind", "run")
         assert run.status == "FINISHED"
         rows = rows_of(store, run.run_id)

@@ -41,7 +41,7 @@ def tracking_server(folder, port):
     environment = os.environ | {"PYTHON": sys.executable, "PYTHONPATH": str(CHECKOUT)}
     process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, start_new_session=True)
     try:
-        wait_for(lambda: process.poll() is not None or answers(port), 120, "answer of the tracking server")
+        wait_for(lambda: process.poll() is not None or answers(port), 900, "answer of the tracking server")
         assert process.poll() is None, (folder / "mlflow.log").read_text()[-3000:]
         yield process
     finally:

@@ -66,11 +66,11 @@ def slurm(home, monkeypatch):
             with (folder / "daemons.txt").open("a") as log:
                 daemons.append(subprocess.Popen(command, stdout=log, stderr=log))
             time.sleep(1)
-        wait_for(lambda: "idle" in slurm_says("sinfo", "--noheader"), 60, "idle node of Slurm")
+        wait_for(lambda: "idle" in slurm_says("sinfo", "--noheader"), 900, "idle node of Slurm")
         small = ["hydra.launcher.cpus_per_task=1", "hydra.launcher.mem_gb=2"]
         yield ["hydra/launcher=slurm", "hydra.launcher.partition=cpu", *small]
         slurm_says("scancel", "--user=root")
-        wait_for(lambda: not slurm_says("squeue", "--noheader"), 60, "empty queue")
+        wait_for(lambda: not slurm_says("squeue", "--noheader"), 900, "empty queue")
     finally:
         for daemon in reversed(daemons):
             daemon.terminate()
@@ -97,10 +97,10 @@ def test_slurm_takes_a_job_away_and_brings_it_back(home, start, slurm, how):
     process = start("-m", "seed=0", *slurm, *words)
     logs = home / "outputs" / "sweeps"
     log = wait_for(
-        lambda: next((path for path in logs.rglob("*_log.out") if " epoch " in path.read_text()), None), 120, "job"
+        lambda: next((path for path in logs.rglob("*_log.out") if " epoch " in path.read_text()), None), 900, "job"
     )
     subprocess.run([*how, log.parent.name], check=True)
-    assert process.wait(timeout=400) == 0, (home / "log.txt").read_text()[-3000:]
+    assert process.wait(timeout=900) == 0, (home / "log.txt").read_text()[-3000:]
     assert "goes on" in log.read_text()
     store = open_store(f"sqlite:///{home}/outputs/mlflow.db", "vae_lab")
     (job,) = runs_tagged(store, "vae_lab.kind", "run")

@@ -33,11 +33,11 @@ def test_a_preempted_job_is_requeued_and_goes_on(home, start, preemption):
         found = [path for path in log.rglob("*_log.out") if "epoch" in path.read_text()]
         return [int(path.name.partition("_")[0]) for path in found]
 
-    controller = wait_for(training, 120, "job that trains")[0]
+    controller = wait_for(training, 900, "job that trains")[0]
     (job,) = psutil.Process(controller).children()
     for number in preemption:
         job.send_signal(number)
-    assert process.wait(timeout=300) == 0, (home / "log.txt").read_text()[-3000:]
+    assert process.wait(timeout=900) == 0, (home / "log.txt").read_text()[-3000:]
     (told,) = log.rglob(f"{controller}_0_log.out")
     assert "Requeued job" in told.read_text()
     assert "goes on" in told.read_text()
@@ -67,7 +67,7 @@ def ray_cluster(home):
                 command = [ray, "start", *where, *common]
                 node = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
             nodes.append(node)
-            wait_for(lambda text=text: "runtime started" in text.read_text(), 120, "Ray node")
+            wait_for(lambda text=text: "runtime started" in text.read_text(), 900, "Ray node")
         yield address
     finally:
         for node in reversed(nodes):
