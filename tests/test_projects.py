@@ -10,7 +10,7 @@ from conftest import CHECKOUT
 
 from vae_lab.commands import new
 from vae_lab.config import compose, options
-from vae_lab.config.checks import check
+from vae_lab.config.checks import check, signatures
 from vae_lab.config.project import use_project
 from vae_lab.config.settings import settings_of
 from vae_lab.errors import UsageError
@@ -30,6 +30,7 @@ def toy(tmp_path, monkeypatch):
     monkeypatch.delenv("VAE_LAB_HOME")
     assert new.main(["my-toy"]) == 0
     monkeypatch.chdir(tmp_path / "my-toy")
+    signatures.source.cache_clear()  # which knows modules by their names, and each project here has the same
     return tmp_path / "my-toy"
 
 
