@@ -19,17 +19,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from vae_lab.errors import UsageError
+from vae_lab.evaluation.quantities import OF_A_LAYER, OF_AN_EPOCH, QUANTITIES
 
 MARKS = {"S": "seen in the source", "Q": "quoted", "C": "computed", "M": "from memory"}
 DEFAULT_METRIC = "test/elbo"
 SPLITS = ("train", "val", "test")
-QUANTITIES = (
-    *("elbo", "rate", "distortion", "elbo_se", "log_likelihood", "log_likelihood_se", "bits_per_dim"),
-    *("active_units", "index_code_mi", "aggregate_kl"),
-    *("ess", "pareto_k", "high_pareto_k", "log_likelihood_rise"),
-    *("ais_log_likelihood", "optimal_elbo", "amortized_elbo", "approximation_gap", "amortization_gap"),
-    *("full_covariance_elbo", "full_covariance_gap", "flow_elbo", "flow_gap", "bidirectional_gap"),
-)
 FREE = ("perf/", "gradient/")  # whose names depend on parts and machines
 KEYS = ({"arm", "value", "tolerance"}, {"difference", "between"})
 COMMON = {"source", "mark"}
@@ -121,8 +115,10 @@ def require_metric(metric: str, place: str) -> None:
     if metric.startswith(FREE):
         return
     known = [f"{split}/{name}" for split in SPLITS for name in QUANTITIES]
-    known += [f"running/{name}" for name in (*QUANTITIES[:3], "bound", "loss")]
-    if metric not in known:
+    known += [f"running/{name}" for name in (*QUANTITIES[:3], *OF_AN_EPOCH)]
+    split, _, name = metric.partition("/")
+    of_layer = split in SPLITS and bool(OF_A_LAYER.fullmatch(name))
+    if metric not in known and not of_layer:
         like = difflib.get_close_matches(metric, known, n=3)
         named = f"did you mean {' or '.join(like)}?" if like else "there are test/elbo, test/log_likelihood and others"
         raise UsageError(f"{place}={metric} is no metric of a run; {named}")
