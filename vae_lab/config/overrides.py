@@ -38,7 +38,7 @@ def check_overrides(overrides: Iterable[str], cfg: Any) -> None:
       UsageError: naming the first such key, and the keys like it.
     """
     overrides, seen = list(overrides), set()
-    if not isinstance(cfg, Resolved):  # which was looked at before it was resolved
+    if not isinstance(cfg, Resolved):  # else it has been looked at before it was resolved
         check_interpolations(cfg, overrides)
     for override in overrides:
         key = override.partition("=")[0].lstrip("+~")
