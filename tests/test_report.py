@@ -139,6 +139,21 @@ def report(store, ids, study):
     return gather(store, study)
 
 
+def test_columns_of_the_table_can_be_chosen(store, ids, study, report):
+    chosen = gather(store, study, columns=["test/rate", "test/elbo"])
+    assert chosen.table.header() == chosen.short_table.header() == ["arm", "runs", "test/rate", "test/elbo"]
+    elbo = str(report.table.rows[0].cells["test/elbo"])
+    assert chosen.table.lines()[0] == ["plain", "2", "25.50 ± 0.50", elbo]
+    texts = files(chosen)
+    assert "test/rate mean" in texts["table.csv"]
+    assert "test/rate & test/elbo" in texts["table.tex"]
+    assert not any("distortion" in texts[name] for name in ("table.md", "table.csv", "table.tex"))
+    assert headline(chosen) == headline(report)
+    wrong = "columns=test/elb is no metric of these runs; they have test/distortion, test/elbo, test/rate"
+    with pytest.raises(UsageError, match=wrong):
+        gather(store, study, columns=["test/elb"])
+
+
 def test_a_run_that_was_only_evaluated_shows_the_curves_and_pictures_of_its_training(tmp_path):
     store = open_store(f"sqlite:///{tmp_path}/mlflow.db", "tests", str(tmp_path / "artifacts"))
     trained = log_run(store, None, "plain", 7)
