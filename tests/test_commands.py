@@ -4,10 +4,15 @@ import importlib
 import os
 import re
 import runpy
+import signal
+import socket
 import subprocess
 import sys
+import time
 import tomllib
+import urllib.request
 
+import psutil
 import pytest
 from conftest import CHECKOUT
 
@@ -16,6 +21,7 @@ from vae_lab.commands import train_help, ui
 from vae_lab.config.options import option_names
 from vae_lab.console.command import as_started
 from vae_lab.errors import UsageError
+from vae_lab.tracking.store import open_store
 
 PRESENT = [name for name in program.SUBCOMMANDS if (CHECKOUT / "vae_lab" / "commands" / f"{name}.py").is_file()]
 
@@ -125,6 +131,35 @@ def test_ui_listens_on_this_machine_alone_and_shows_trained_models():
     assert words[words.index("--host") + 1] == "127.0.0.1"
     page = ui.address("http://127.0.0.1:5001", "1")
     assert page == "http://127.0.0.1:5001/#/experiments/1/runs?workflowType=machine_learning"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGINT])
+def test_ui_serves_a_page_on_this_machine_alone_until_it_is_told_to_end(ending, tmp_path):
+    uri, port = f"sqlite:///{tmp_path}/mlflow.db", ui.free_port(None)
+    experiment = open_store(uri, "vae_lab", str(tmp_path / "artifacts")).experiment_id
+    words = [sys.executable, "-m", "vae_lab", "ui", f"port={port}", f"tracking.uri={uri}"]
+    with (tmp_path / "log.txt").open("w") as log:
+        process = subprocess.Popen(words, cwd=CHECKOUT, stdout=log, stderr=log)
+    try:
+        while process.poll() is None and not listening(port):
+            time.sleep(0.2)
+        told = (tmp_path / "log.txt").read_text()
+        assert told.startswith(f"http://127.0.0.1:{port}/#/experiments/{experiment}/runs"), told
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=300) as page:
+            assert (page.status, b"MLflow" in page.read()) == (200, True)
+        assert {one.laddr.ip for one in psutil.net_connections("tcp") if one.laddr.port == port} == {"127.0.0.1"}
+        process.send_signal(ending)
+        assert process.wait(300) in (130, 143)
+        while listening(port):  # for ever, where it left its server behind
+            time.sleep(0.2)
+    finally:
+        process.kill()
+
+
+def listening(port):
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 @pytest.mark.parametrize("port", ["0", "x", "70000"])
