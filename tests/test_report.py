@@ -336,8 +336,8 @@ def test_lost_seeds_mark_every_place_where_their_arms_numbers_stand(of_six_seeds
     text, markdown = files(report)["page.html"], results_markdown(report)
     assert re.search(r"^\| vamp † \| [+-].* \d\.\d+† \|", markdown, re.MULTILINE)
     assert "| vamp † | 5 of 6 |" in markdown
-    assert "| vamp † − mixed <b> |" in markdown
-    assert "| mixed <b> − plain |" in markdown
+    assert "| vamp † − mixed &lt;b> |" in markdown
+    assert "| mixed &lt;b> − plain |" in markdown
     assert "Note: † vamp: seed 5 failed and left the mean" in markdown
     assert "vamp †</text>" in text  # in the plots
     assert "vamp</text>" not in text
@@ -412,8 +412,8 @@ def test_the_files_beside_the_page_hold_the_same_table(page, report):
     text = results_markdown(report)
     assert "| plain | -90.0000 | -89.9000 |" in text
     assert "missed by 1 so far" in text
-    assert "| mixed <b> † | +1.00 | – | – | – |" in text
-    assert "| mixed <b> † − plain |" in text
+    assert "| mixed &lt;b> † | +1.00 | – | – | – |" in text
+    assert "| mixed &lt;b> † − plain |" in text
     assert "keeps within them so, as one of the differences of this page" in text
     assert "c0ffee" in text
 
@@ -454,7 +454,7 @@ def test_results_are_written_as_a_page_and_a_line_of_the_index(report, tmp_path)
         assert text.endswith("\n\nThe end.\n")
         assert "what was there" not in text
         outcome = "1 of 3 expectations met, 2 not complete."
-        row = f"| [{page.stem}]({page.name}) | {report.study.question} | {outcome} | {standing} |"
+        row = f"| [{page.stem}]({page.name}) | Does a &lt;mixture> help? | {outcome} | {standing} |"
         assert text.count(row) == 1
 
 
