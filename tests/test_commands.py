@@ -4,6 +4,7 @@ import importlib
 import os
 import re
 import runpy
+import shutil
 import signal
 import socket
 import subprocess
@@ -84,6 +85,32 @@ def test_each_script_is_a_door_to_its_subcommand():
     for name, path in doors.items():
         module = importlib.import_module(f"vae_lab.commands.{'data' if name == 'download_data' else name}")
         assert runpy.run_path(str(path))["main"] is module.main
+
+
+def test_a_second_checkout_runs_its_own_package_and_options_with_the_same_environment(tmp_path):
+    for name in ("vae_lab", "conf", "scripts", "hydra_plugins"):
+        shutil.copytree(CHECKOUT / name, tmp_path / "second" / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(CHECKOUT / "pyproject.toml", tmp_path / "second")
+    (tmp_path / "second" / "conf" / "prior" / "own.yaml").write_text("name: own\n_target_: vae_lab.prior.mvn.MVN\n")
+    code = """
+import runpy, subprocess, sys
+runpy.run_path(sys.argv[1], run_name="door")
+from vae_lab.config.compose import compose
+cfg = compose("prior=own", "estimator=monte_carlo")
+print(cfg.prior.name, cfg.paths.outputs, flush=True)
+subprocess.run([sys.executable, "-c", "import vae_lab; print(vae_lab.__file__)"], check=True)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "second" / "scripts" / "reproduce.py")],
+        cwd=tmp_path,
+        env={"PATH": os.environ["PATH"]},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    second = tmp_path / "second"
+    told = f"own {second}/outputs\n{second}/vae_lab/__init__.py\n"
+    assert done.stdout == told, done.stderr
 
 
 def test_help_of_train_tells_each_option_in_a_line(monkeypatch):
