@@ -56,7 +56,7 @@ def artifact(record, name, home, tmp_path):
 def test_multirun_is_a_parent_with_its_jobs_as_children(sweep):
     _, printed, parent, jobs = sweep
     assert parent.status == "FINISHED"
-    assert parent.tags["vae_lab.kind"] == "sweep"
+    assert (parent.name, parent.tags["vae_lab.kind"]) == ("prior=mvn,mixture", "sweep")
     assert [job.name for job in jobs] == ["prior=mvn-s0", "prior=mvn-s1", "prior=mixture-s0", "prior=mixture-s1"]
     assert {job.status for job in jobs} == {"FINISHED"}
     assert "4 of 4 jobs done" in printed

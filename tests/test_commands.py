@@ -4,10 +4,16 @@ import importlib
 import os
 import re
 import runpy
+import shutil
+import signal
+import socket
 import subprocess
 import sys
+import time
 import tomllib
+import urllib.request
 
+import psutil
 import pytest
 from conftest import CHECKOUT
 
@@ -16,6 +22,7 @@ from vae_lab.commands import train_help, ui
 from vae_lab.config.options import option_names
 from vae_lab.console.command import as_started
 from vae_lab.errors import UsageError
+from vae_lab.tracking.store import open_store
 
 PRESENT = [name for name in program.SUBCOMMANDS if (CHECKOUT / "vae_lab" / "commands" / f"{name}.py").is_file()]
 
@@ -80,6 +87,32 @@ def test_each_script_is_a_door_to_its_subcommand():
         assert runpy.run_path(str(path))["main"] is module.main
 
 
+def test_a_second_checkout_runs_its_own_package_and_options_with_the_same_environment(tmp_path):
+    for name in ("vae_lab", "conf", "scripts", "hydra_plugins"):
+        shutil.copytree(CHECKOUT / name, tmp_path / "second" / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(CHECKOUT / "pyproject.toml", tmp_path / "second")
+    (tmp_path / "second" / "conf" / "prior" / "own.yaml").write_text("name: own\n_target_: vae_lab.prior.mvn.MVN\n")
+    code = """
+import runpy, subprocess, sys
+runpy.run_path(sys.argv[1], run_name="door")
+from vae_lab.config.compose import compose
+cfg = compose("prior=own", "estimator=monte_carlo")
+print(cfg.prior.name, cfg.paths.outputs, flush=True)
+subprocess.run([sys.executable, "-c", "import vae_lab; print(vae_lab.__file__)"], check=True)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "second" / "scripts" / "reproduce.py")],
+        cwd=tmp_path,
+        env={"PATH": os.environ["PATH"]},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    second = tmp_path / "second"
+    told = f"own {second}/outputs\n{second}/vae_lab/__init__.py\n"
+    assert done.stdout == told, done.stderr
+
+
 def test_help_of_train_tells_each_option_in_a_line(monkeypatch):
     monkeypatch.setenv("COLUMNS", "120")
     page = train_help.page()
@@ -125,6 +158,35 @@ def test_ui_listens_on_this_machine_alone_and_shows_trained_models():
     assert words[words.index("--host") + 1] == "127.0.0.1"
     page = ui.address("http://127.0.0.1:5001", "1")
     assert page == "http://127.0.0.1:5001/#/experiments/1/runs?workflowType=machine_learning"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGINT])
+def test_ui_serves_a_page_on_this_machine_alone_until_it_is_told_to_end(ending, tmp_path):
+    uri, port = f"sqlite:///{tmp_path}/mlflow.db", ui.free_port(None)
+    experiment = open_store(uri, "vae_lab", str(tmp_path / "artifacts")).experiment_id
+    words = [sys.executable, "-m", "vae_lab", "ui", f"port={port}", f"tracking.uri={uri}"]
+    with (tmp_path / "log.txt").open("w") as log:
+        process = subprocess.Popen(words, cwd=CHECKOUT, stdout=log, stderr=log)
+    try:
+        while process.poll() is None and not listening(port):
+            time.sleep(0.2)
+        told = (tmp_path / "log.txt").read_text()
+        assert told.startswith(f"http://127.0.0.1:{port}/#/experiments/{experiment}/runs"), told
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=300) as page:
+            assert (page.status, b"MLflow" in page.read()) == (200, True)
+        assert {one.laddr.ip for one in psutil.net_connections("tcp") if one.laddr.port == port} == {"127.0.0.1"}
+        process.send_signal(ending)
+        assert process.wait(300) in (130, 143)
+        while listening(port):  # for ever, where it left its server behind
+            time.sleep(0.2)
+    finally:
+        process.kill()
+
+
+def listening(port):
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 @pytest.mark.parametrize("port", ["0", "x", "70000"])

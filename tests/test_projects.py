@@ -8,7 +8,7 @@ import sys
 import pytest
 from conftest import CHECKOUT
 
-from vae_lab.commands import new
+from vae_lab.commands import new, report, reproduce
 from vae_lab.config import compose, options
 from vae_lab.config.checks import check, signatures
 from vae_lab.config.project import use_project
@@ -16,6 +16,7 @@ from vae_lab.config.settings import settings_of
 from vae_lab.errors import UsageError
 from vae_lab.study.experiments import experiment_names, read_experiment
 from vae_lab.study.identity import identity_of
+from vae_lab.tracking import environment
 
 TINY = ["encoder.hidden=[8]", "decoder.hidden=[8]", "latent_size=2", "training.epochs=1", "training.jit=false"]
 QUICK = ["evaluation.importance_samples=2", "evaluation.pictures=[]"]
@@ -125,6 +126,52 @@ def test_a_module_that_is_no_python_is_told_in_a_line(toy):
     (toy / "my_toy" / "prior" / "student.py").write_text("class Student(:\n")
     with pytest.raises(UsageError, match=r"student\.py, line 1: .*no Python"):
         check(compose.compose_unchecked("prior=student", "estimator=monte_carlo"))
+
+
+def test_what_a_class_needs_and_does_not_get_is_told_in_a_line(toy):
+    file = toy / "my_toy" / "prior" / "student.py"
+    written = file.read_text()
+    file.write_text(written.replace("freedom):", "freedom, tails, floor=1.0, *, least=0.0):"))
+    with pytest.raises(UsageError) as told:
+        check(compose.compose_unchecked("prior=student", "estimator=monte_carlo"))
+    wanted = "prior=student: Student needs tails, and its YAML gives none; write it there, as in tails: VALUE"
+    assert str(told.value) == wanted
+    signatures._tree.cache_clear()
+    file.write_text(written.replace("latent_shape, freedom):", "shape, freedom):"))
+    with pytest.raises(UsageError, match="Student must take latent_shape, with which every prior is made"):
+        check(compose.compose_unchecked("prior=student", "estimator=monte_carlo"))
+
+
+def test_the_user_s_own_commit_is_recorded_beside_ours(toy):
+    def git(*words):
+        author = ["-c", "user.name=me", "-c", "user.email=me@example.org"]
+        done = subprocess.run(["git", *author, *words], cwd=toy, check=True, capture_output=True, text=True, timeout=60)
+        return done.stdout.strip()
+
+    def own():
+        environment.environment.cache_clear()
+        return {key: value for key, value in environment.environment().items() if key.startswith("project.")}
+
+    assert own() == {}
+    git("init", "--quiet")
+    git("add", ".")
+    git("commit", "--quiet", "-m", "first")
+    (toy / "notes.md").write_text("a page makes no run doubtful")
+    committed = own()
+    assert committed == {"project.git.commit": git("rev-parse", "HEAD"), "project.git.dirty": "false"}
+    (toy / "conf" / "prior" / "wider.yaml").write_text("name: wider\n_target_: my_toy.prior.student.Student\n")
+    assert environment.differences(committed, own()) == ["state of the project false -> true"]
+    environment.environment.cache_clear()
+
+
+def test_an_experiment_of_another_folder_of_options_is_told_of_projects(toy, tmp_path, capsys):
+    for command, words in ((report, ["experiment=mine"]), (reproduce, ["mine"])):
+        assert command.main(words) == 2
+        *_, line = capsys.readouterr().err.splitlines()
+        assert "--config-dir is known here within a project: see `vae-lab new`" in line
+        assert command.main([*words, f"--config-dir={tmp_path}"]) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert "put the files into the conf/ of a project" in line
 
 
 @pytest.mark.slow

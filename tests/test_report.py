@@ -139,6 +139,21 @@ def report(store, ids, study):
     return gather(store, study)
 
 
+def test_columns_of_the_table_can_be_chosen(store, ids, study, report):
+    chosen = gather(store, study, columns=["test/rate", "test/elbo"])
+    assert chosen.table.header() == chosen.short_table.header() == ["arm", "runs", "test/rate", "test/elbo"]
+    elbo = str(report.table.rows[0].cells["test/elbo"])
+    assert chosen.table.lines()[0] == ["plain", "2", "25.50 ± 0.50", elbo]
+    texts = files(chosen)
+    assert "test/rate mean" in texts["table.csv"]
+    assert "test/rate & test/elbo" in texts["table.tex"]
+    assert not any("distortion" in texts[name] for name in ("table.md", "table.csv", "table.tex"))
+    assert headline(chosen) == headline(report)
+    wrong = "columns=test/elb is no metric of these runs; they have test/distortion, test/elbo, test/rate"
+    with pytest.raises(UsageError, match=wrong):
+        gather(store, study, columns=["test/elb"])
+
+
 def test_a_run_that_was_only_evaluated_shows_the_curves_and_pictures_of_its_training(tmp_path):
     store = open_store(f"sqlite:///{tmp_path}/mlflow.db", "tests", str(tmp_path / "artifacts"))
     trained = log_run(store, None, "plain", 7)
@@ -321,8 +336,8 @@ def test_lost_seeds_mark_every_place_where_their_arms_numbers_stand(of_six_seeds
     text, markdown = files(report)["page.html"], results_markdown(report)
     assert re.search(r"^\| vamp † \| [+-].* \d\.\d+† \|", markdown, re.MULTILINE)
     assert "| vamp † | 5 of 6 |" in markdown
-    assert "| vamp † − mixed <b> |" in markdown
-    assert "| mixed <b> − plain |" in markdown
+    assert "| vamp † − mixed &lt;b> |" in markdown
+    assert "| mixed &lt;b> − plain |" in markdown
     assert "Note: † vamp: seed 5 failed and left the mean" in markdown
     assert "vamp †</text>" in text  # in the plots
     assert "vamp</text>" not in text
@@ -397,8 +412,8 @@ def test_the_files_beside_the_page_hold_the_same_table(page, report):
     text = results_markdown(report)
     assert "| plain | -90.0000 | -89.9000 |" in text
     assert "missed by 1 so far" in text
-    assert "| mixed <b> † | +1.00 | – | – | – |" in text
-    assert "| mixed <b> † − plain |" in text
+    assert "| mixed &lt;b> † | +1.00 | – | – | – |" in text
+    assert "| mixed &lt;b> † − plain |" in text
     assert "keeps within them so, as one of the differences of this page" in text
     assert "c0ffee" in text
 
@@ -439,7 +454,7 @@ def test_results_are_written_as_a_page_and_a_line_of_the_index(report, tmp_path)
         assert text.endswith("\n\nThe end.\n")
         assert "what was there" not in text
         outcome = "1 of 3 expectations met, 2 not complete."
-        row = f"| [{page.stem}]({page.name}) | {report.study.question} | {outcome} | {standing} |"
+        row = f"| [{page.stem}]({page.name}) | Does a &lt;mixture> help? | {outcome} | {standing} |"
         assert text.count(row) == 1
 
 

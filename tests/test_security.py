@@ -19,8 +19,10 @@ from test_wrong_inputs import experiment, train  # noqa: F401
 from vae_lab.config.checks.launching import check_hydra, check_shell
 from vae_lab.config.checks.targets import SEARCHES, check_allowed, why_refused
 from vae_lab.config.compose import compose, compose_unchecked, from_yaml, to_yaml
+from vae_lab.config.composer import Composer
 from vae_lab.config.credentials import has_password, kept_apart, storage_address, with_password, without_password
 from vae_lab.config.options import option_names, read_option
+from vae_lab.config.overrides import check_overrides
 from vae_lab.config.parts import make
 from vae_lab.config.settings import settings_of
 from vae_lab.console.terminal import show_lines
@@ -261,6 +263,18 @@ def test_the_user_s_own_variables_say_where_things_are(tmp_path, monkeypatch):
     assert compose("data.dir=${oc.env:SCRATCH}").data.dir == str(tmp_path)
     with pytest.raises(UsageError, match=r"encoder.activation=\$\{oc.env:SCRATCH\}"):
         compose("encoder.activation=${oc.env:SCRATCH}")
+
+
+def test_jobs_of_a_sweep_look_nothing_up_that_a_single_one_must_not(tmp_path, monkeypatch):
+    monkeypatch.setenv("SCRATCH", str(tmp_path))
+    place = "data.dir=${oc.env:SCRATCH}"
+    in_a_file = Composer(lambda overrides: compose_unchecked(*overrides, place))
+    with pytest.raises(UsageError, match=r"data.dir=\$\{oc.env:SCRATCH\}: a file may read VAE_LAB_"):
+        in_a_file(["prior=mvn", "seed=1"])
+    on_the_command_line = Composer(lambda overrides: compose_unchecked(*overrides))
+    cfg = on_the_command_line(["prior=mvn", place])
+    check_overrides(["prior=mvn", place], cfg)
+    assert cfg.data.dir == str(tmp_path)
 
 
 ADDRESSES = {

@@ -19,7 +19,7 @@ from vae_lab.study.identity import Identity
 from vae_lab.study.jobs import CheckedJob
 from vae_lab.study.plan import plan, to_override
 from vae_lab.sweep.multirun import run_all, share_cores
-from vae_lab.sweep.parent import SweepRun
+from vae_lab.sweep.parent import SweepRun, swept
 from vae_lab.tracking.standing import Standing
 from vae_lab.tracking.store import open_store
 from vae_lab.tracking.tracked_run import TrackedRun
@@ -72,6 +72,20 @@ def test_the_short_form_lies_over_every_arm_when_asked_for_and_under_the_command
     jobs = plan(study, {"short": ["true"], "seed": ["0", "1"], "training.epochs": ["7"]})
     assert names(jobs) == ["a-s0", "a-s1", "b-s0", "b-s1"]
     assert {override for job in jobs for override in job.overrides if "epochs" in override} == {"training.epochs=7"}
+
+
+@pytest.mark.parametrize(
+    ("given", "name"),
+    [
+        ({"prior": ["mvn", "mixture"], "seed": ["0", "1"]}, "prior=mvn,mixture"),
+        ({"prior": ["mvn", "vamp"], "estimator.beta": ["1", "2"], "seed": ["0"]}, "prior=mvn,vamp estimator.beta=1,2"),
+        ({"prior": ["mvn"], "seed": ["0", "1"]}, "seed=0,1"),
+        ({"prior": ["mvn"]}, "sweep"),
+        ({"latent_size": [str(size) for size in range(1, 99)]}, "latent_size=1,...,98"),
+    ],
+)
+def test_a_sweep_is_called_by_what_is_swept(given, name):
+    assert swept([job.overrides for job in plan(None, given)]) == name
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,8 @@ import difflib
 import importlib
 import os
 import sys
-from pathlib import Path
 
-from vae_lab.config.project import for_workers, use_project
+from vae_lab.config.project import use_project
 from vae_lab.errors import UsageError
 
 SUBCOMMANDS = {
@@ -49,8 +48,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(unknown(name), file=sys.stderr)
         return 2
     try:
-        if use_project() is None and (checkout := Path(__file__).parent.parent / "pyproject.toml").is_file():
-            for_workers(checkout.parent)
+        use_project()
     except UsageError as error:
         print(error, file=sys.stderr)
         return 2

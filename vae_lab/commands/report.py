@@ -2,11 +2,13 @@
 
 vae-lab report experiment=quickstart
 vae-lab report sweep=PARENT_RUN_ID reference=mvn
+vae-lab report experiment=quickstart columns=test/elbo,test/rate
 vae-lab report experiment=quickstart out=folder export=study.zip tracking.uri=sqlite:////path/mlflow.db
 
 Prints table, differences and verdicts; writes page.html, tables and runs.csv to out (outputs/reports/NAME by default)
-and copies them to the newest parent run as the artifact folder report/. export= writes a folder or zip that can be read
-without the database. Of an experiment, runs count that are of its file as it is now, by the present code and data.
+and copies them to the newest parent run as the artifact folder report/. columns= chooses the metrics of the table, as
+it is printed and in all its files. export= writes a folder or zip that can be read without the database. Of an
+experiment, runs count that are of its file as it is now, by the present code and data.
 """
 
 import sys
@@ -45,7 +47,8 @@ def report(words: Words) -> int:
     else:
         store = open_store(tracking.uri)
         study = study_of_sweep(store, sweep or "")
-    found = gather(store, study, sweep, given.get("reference"))
+    columns = [name.strip() for name in given.get("columns", "").split(",") if name.strip()]
+    found = gather(store, study, sweep, given.get("reference"), columns)
     show_report(found)
     print(f"page: {publish(found, folder)}")
     if "export" in given:
@@ -53,4 +56,4 @@ def report(words: Words) -> int:
     return 0
 
 
-main = command(report, __doc__, ("experiment", "sweep", "out", "export", "reference", *PLACES))
+main = command(report, __doc__, ("experiment", "sweep", "out", "export", "reference", "columns", *PLACES))

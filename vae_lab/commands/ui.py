@@ -4,6 +4,9 @@ vae-lab ui
 vae-lab ui port=5001 tracking.uri=sqlite:////path/mlflow.db
 """
 
+import contextlib
+import os
+import signal
 import socket
 import subprocess
 import sys
@@ -29,7 +32,19 @@ def ui(words: Words) -> int:
         return 0
     port = free_port(words.given.get("port"))
     print(f"{address(f'http://{HOST}:{port}', store.experiment_id)}\n(Ctrl-C ends it)", flush=True)
-    return subprocess.run(server(uri, port), check=False).returncode
+    return serve(server(uri, port))
+
+
+def serve(words: list[str]) -> int:
+    """Runs a server until it ends, or this process is told to end: then with all that it has started."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    process = subprocess.Popen(words, start_new_session=True)
+    try:
+        return process.wait()
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGTERM)
+        process.wait()
 
 
 def address(server: str, experiment_id: str | None) -> str:

@@ -15,6 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 from vae_lab.config.checks import resolved
 from vae_lab.config.checks.facts import Resolved
 from vae_lab.config.checks.launching import check_hydra
+from vae_lab.config.checks.lookups import check_interpolations
 from vae_lab.config.compose import compose_unchecked
 from vae_lab.config.refusals import refusal
 from vae_lab.errors import UsageError
@@ -46,14 +47,15 @@ class _Composed:
             values = None
         return cls(cfg, values, set(re.findall(r"\w+", " ".join(interpolations(OmegaConf.to_container(cfg))))))
 
-    def with_values(self, values: Sequence[Override]) -> Resolved:
-        """The configuration with values laid over it."""
+    def with_values(self, values: Sequence[Override], given: Sequence[str]) -> Resolved:
+        """The configuration with values laid over it; `given` is the whole command line."""
         quick = None if self.resolved is None else Resolved.of(self.resolved)
         if quick is not None and all(self._set(quick, one) for one in values):
             return quick
         cfg = self.cfg.copy()
         for one in values:
             OmegaConf.update(cfg, one.key_or_group, one.value(), merge=True)
+        check_interpolations(cfg, given)
         return resolved(cfg)
 
     def _set(self, node: Any, one: Override) -> bool:
@@ -85,19 +87,25 @@ class Composer:
         """The configuration of these overrides, without Hydra's own node.
 
         Raises:
-          UsageError: where it cannot be composed, or a setting has no value.
+          UsageError: where it cannot be composed, a setting has no value, or a file looks up what it must not.
         """
         try:
             values = {text: one for text in overrides if is_value(one := self._parse(text))}
             rest = tuple(text for text in overrides if text not in values)
             if rest not in self._known:
-                self._known[rest] = _Composed.of(without_hydra(self._compose(rest)))
+                self._known[rest] = _Composed.of(self._looked_at(rest))
             try:
-                return self._known[rest].with_values(list(values.values()))
+                return self._known[rest].with_values(list(values.values()), overrides)
             except OmegaConfBaseException:  # Hydra says it better
-                return resolved(without_hydra(self._compose(overrides)))
+                return resolved(self._looked_at(overrides))
         except (HydraException, OmegaConfBaseException) as error:
             raise UsageError(refusal(error, overrides)) from None
+
+    def _looked_at(self, overrides: Sequence[str]) -> Any:
+        """What Hydra composes, nothing resolved yet, which looks nothing up that a file must not."""
+        cfg = without_hydra(self._compose(overrides))
+        check_interpolations(cfg, overrides)
+        return cfg
 
 
 def compose_chosen(overrides: Sequence[str]) -> tuple[Any, dict[str, str | None]]:

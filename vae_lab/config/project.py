@@ -16,6 +16,7 @@ from pathlib import Path
 
 from vae_lab.errors import UsageError
 
+CHECKOUT = Path(__file__).resolve().parent.parent.parent  # where this package is none that was installed
 VARIABLE = "VAE_LAB_PROJECT"  # names the folder, for workers on other machines and for notebooks elsewhere
 KEYS = {"conf": str, "packages": list}
 
@@ -58,9 +59,13 @@ def project() -> Project | None:
 def use_project() -> Project | None:
     """The project, if there is one, with its packages where Python finds them, here and in processes that this starts.
 
+    These find this package where it is here, too: an environment of several checkouts has installed one of them.
+
     Raises:
       UsageError: where its pyproject.toml cannot be understood.
     """
+    if (CHECKOUT / "pyproject.toml").is_file():
+        for_workers(CHECKOUT)
     if (found := project()) is not None:
         if str(found.root) not in sys.path:
             sys.path.insert(0, str(found.root))

@@ -52,6 +52,10 @@ def command(
         given = {key: tracking_address(value) if key == TRACKING else value for key, _, value in pairs}
         words = Words(given, [word for word in arguments if word not in marked and "=" not in word], marked)
         unknown = (set() if keys is None else set(given) - set(keys)) | (marked - set(flags))
+        if any(word.startswith(("--config-dir", "-cd")) for word in marked):
+            told = "--config-dir is of `train` alone; put the files into the conf/ of a project: see `vae-lab new`"
+            print(told, file=sys.stderr)
+            return 2
         if unknown or "" in given.values() or len(given) < len(pairs) or (words.names and not names):
             print(as_started(usage), file=sys.stderr)
             return 2

@@ -7,7 +7,7 @@ from vae_lab.report.report import Report
 from vae_lab.report.selection import started
 from vae_lab.report.statistics import ALPHA, BOOTSTRAP, POWER
 from vae_lab.report.verdicts import MET, MISSED, REFUSED, Verdict
-from vae_lab.tracking.environment import COMMIT, DIRTY
+from vae_lab.tracking.environment import COMMIT, DIRTY, OWN_COMMIT, OWN_DIRTY
 
 VERSIONS = ("tensorflow", "tensorflow-probability", "keras", "mlflow", "python")
 
@@ -102,6 +102,7 @@ def origin(report: Report) -> list[tuple[str, str]]:
     seconds = sum(run.seconds or 0 for run in runs)
     facts = [
         ("commit", tags.get(COMMIT, "not a git checkout") + (" and changes" * (tags.get(DIRTY) == "true"))),
+        ("project's commit", tags.get(OWN_COMMIT, "") + (" and changes" * (tags.get(OWN_DIRTY) == "true"))),
         ("machine", f"{tags.get('machine.kind', 'unknown')}, {tags.get('machine.cores', '?')} cores"),
         ("run time", f"{spoken(seconds)} for {len(runs)} runs"),
         ("runs of", f"{started(min(runs, key=lambda run: run.started))} to {started(newest)} UTC"),

@@ -48,6 +48,8 @@ def study_of_sweep(store: Store, run_id: str) -> Study:
 
 def with_added(store: Store, study: Study) -> Study:
     """The study with the seeds that were added to its arms, as these are now."""
+    if "=" in study.name:  # of no experiment: it is called by what it sweeps, and no seeds are added to it
+        return study
     first = {job.evaluation: job for job in reversed(study.jobs) if not job.added}
     runs = [
         run for run in runs_with_tag(store, added_tag(study.name), *first) if run.experiment_id == store.experiment_id

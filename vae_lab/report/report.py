@@ -1,6 +1,7 @@
 """All that a report says of a study, read from the store once."""
 
 import tempfile
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from vae_lab.report.sheets import sheets_of
 from vae_lab.report.table import METRICS, Table, row_of, table_of_rows
 from vae_lab.report.verdicts import Verdict, judge
 from vae_lab.study.study import Study
-from vae_lab.tracking.records import read_run
+from vae_lab.tracking.records import RunRecord, read_run
 from vae_lab.tracking.store import Store
 
 LOST = "†"  # beside what is of the seeds that were not lost
@@ -48,6 +49,7 @@ class Report:
       sheets: by kind of picture, by arm: seed, epoch and PNG.
       settings: parameters in which the arms differ: by name, a value an arm.
       courses: of a study to which seeds were added while looking, how each claim went over the seeds.
+      columns: those of the table, where they were chosen.
     """
 
     store: Store
@@ -61,11 +63,12 @@ class Report:
     sheets: dict[str, dict[str, tuple[int, int, bytes]]]
     settings: dict[str, list[str]]
     courses: tuple[Course, ...] = ()
+    columns: tuple[str, ...] = ()
 
     @property
     def short_table(self) -> Table:
         """The table's columns that fit a screen."""
-        return self.table.only([self.study.metric, *METRICS])
+        return self.table if self.columns else self.table.only([self.study.metric, *METRICS])
 
     @property
     def judged(self) -> list[Verdict]:
@@ -104,7 +107,9 @@ class Report:
         return lost + self.runs.notes + [note for one in self.comparisons for note in one.notes]
 
 
-def gather(store: Store, study: Study, sweep: str | None = None, reference: str | None = None) -> Report:
+def gather(
+    store: Store, study: Study, sweep: str | None = None, reference: str | None = None, columns: Sequence[str] = ()
+) -> Report:
     """Reads a study's runs and works its results out.
 
     Args:
@@ -112,9 +117,10 @@ def gather(store: Store, study: Study, sweep: str | None = None, reference: str 
       study: what was planned.
       sweep: id of the parent run to report; None for all sweeps of the experiment.
       reference: the arm to compare with; None for the first.
+      columns: metrics, for the table's columns in this order; none for those that there are of the usual ones.
 
     Raises:
-      UsageError: when the study has no such arm.
+      UsageError: when the study has no such arm, or no run such a metric.
     """
     if reference is not None and reference not in study.arms:
         raise UsageError(f"reference={reference} is not an arm; there are {', '.join(study.arms)}")
@@ -123,7 +129,8 @@ def gather(store: Store, study: Study, sweep: str | None = None, reference: str 
     study = with_added(of_sweep, study)
     runs = find_runs(store, study, sweep)
     planned = study.seeds
-    metrics = tuple(dict.fromkeys([study.metric, *METRICS, *MORE_METRICS]))
+    check_columns(columns, [run for by_seed in runs.counted.values() for run in by_seed.values()])
+    metrics = tuple(dict.fromkeys([study.metric, *METRICS, *MORE_METRICS, *columns]))
     rows = [
         row_of(arm, [by_seed[seed] for seed in sorted(by_seed)], len(planned[arm] | set(by_seed)), metrics)._replace(
             mark=LOST if arm in runs.lost else ""
@@ -146,7 +153,7 @@ def gather(store: Store, study: Study, sweep: str | None = None, reference: str 
         store=store,
         study=study,
         runs=runs,
-        table=table_of_rows(rows, metrics),
+        table=table_of_rows(rows, columns or metrics),
         reference=reference,
         comparisons=comparisons,
         verdicts=verdicts,
@@ -154,4 +161,14 @@ def gather(store: Store, study: Study, sweep: str | None = None, reference: str 
         sheets=sheets,
         settings=settings_by_arm(runs.counted),
         courses=courses,
+        columns=tuple(columns),
     )
+
+
+def check_columns(columns: Iterable[str], runs: Iterable[RunRecord]) -> None:
+    """Raises UsageError where no finished run has the metric that a column is to show."""
+    known = set().union(*(run.metrics for run in runs))
+    for name in columns:
+        if known and name not in known:
+            finals = sorted(metric for metric in known if not metric.startswith(("running/", "val/")))
+            raise UsageError(f"columns={name} is no metric of these runs; they have {', '.join(finals)}")

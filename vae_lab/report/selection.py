@@ -9,7 +9,7 @@ from pathlib import Path
 from vae_lab.study.identity import Identity, differences, listed
 from vae_lab.study.study import PlannedJob, Study
 from vae_lab.tracking.artifacts import identity_of_run
-from vae_lab.tracking.environment import DIRTY, TOLD
+from vae_lab.tracking.environment import DIRTY, OWN_DIRTY, TOLD
 from vae_lab.tracking.records import (
     ADOPTED_CODE,
     STOPPED_IN_WARMUP,
@@ -191,4 +191,6 @@ def doubts(counted: Mapping[str, Mapping[int, RunRecord]]) -> list[str]:
         )
     if dirty := sum(run.tags.get(DIRTY) == "true" for run in runs):
         notes.append(f"{dirty} of {len(runs)} runs are of a checkout with changes that no commit holds")
+    if dirty := sum(run.tags.get(OWN_DIRTY) == "true" for run in runs):
+        notes.append(f"{dirty} of {len(runs)} runs are of a project with changes that no commit holds")
     return notes

@@ -44,7 +44,10 @@ def read_experiment(name: str, places: Sequence[str] = (), sources: Sources | No
       UsageError: when there is none of that name, it holds no study, or its data are not there to be identified.
     """
     if name not in experiment_names():
-        raise UsageError(f"experiment={name} is not in conf/experiment; there are {', '.join(experiment_names())}")
+        raise UsageError(
+            f"experiment={name} is not in conf/experiment; there are {', '.join(experiment_names())}\n"
+            "One that `train` was given by --config-dir is known here within a project: see `vae-lab new`."
+        )
     written = read_option("experiment", name)
     check_interpolations(written, ())
     content = plain(written).get("study")

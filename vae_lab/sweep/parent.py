@@ -17,6 +17,7 @@ from vae_lab.tracking.store import open_store
 from vae_lab.tracking.tracked_run import TrackedRun
 
 PLAN_TAG = "vae_lab.plan"
+LONGEST_NAME = 100
 
 
 def plan_hash(jobs: Sequence[CheckedJob]) -> str:
@@ -24,12 +25,30 @@ def plan_hash(jobs: Sequence[CheckedJob]) -> str:
     return digest_of(sorted([job.name, job.identity.evaluation] for job in jobs))
 
 
+def swept(jobs: Sequence[Sequence[str]]) -> str:
+    """A sweep's name by what its jobs, each by its overrides, do not share; by their seeds where that is all.
+
+    >>> swept([["prior=mvn", "seed=0"], ["prior=mixture", "seed=0"], ["prior=mvn", "seed=1"]])
+    'prior=mvn,mixture'
+    """
+    values: dict[str, dict[str, None]] = {}
+    for key, _, value in (override.partition("=") for overrides in jobs for override in overrides):
+        values.setdefault(key.lstrip("+"), {})[value] = None
+    several = {key: list(found) for key, found in values.items() if len(found) > 1}
+    named = {key: found for key, found in several.items() if key != "seed"} or several
+    words = [f"{key}={','.join(found)}" for key, found in named.items()]
+    if len(" ".join(words)) > LONGEST_NAME:
+        words = [f"{key}={found[0]},...,{found[-1]}" for key, found in named.items()]
+    name = " ".join(words)
+    return (name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 3]}...") or "sweep"
+
+
 class SweepRun:
     """The parent run, open while its jobs run. A sweep that is started again goes on in the one it had.
 
     Args:
       cfg: the sweep's own configuration.
-      experiment: the experiment file's name, where there is one: the run's name too.
+      experiment: the experiment file's name, where there is one: the run's name too, which else says what is swept.
       command: the command line that repeats the sweep.
       jobs: the plan.
       began: when the sweep did, in seconds since 1970.
@@ -59,7 +78,10 @@ class SweepRun:
         tags[PLAN_TAG] = plan_hash(jobs)
         before = runs_tagged(self.store, PLAN_TAG, tags[PLAN_TAG]) if cfg.sweep.repeat == "missing" else []
         self.run = TrackedRun(
-            self.store, experiment or "sweep", environment() | tags, run_id=before[-1].run_id if before else None
+            self.store,
+            experiment or swept([job.overrides for job in jobs]),
+            environment() | tags,
+            run_id=before[-1].run_id if before else None,
         )
         self.write_plan()
         code = {path: digest for job in jobs for path, digest in job.identity.code.items()}

@@ -9,14 +9,19 @@ from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
 
+from vae_lab.config.project import project
+
 COMMIT, DIRTY = "mlflow.source.git.commit", "git.dirty"
 # What results come from: a page or a note beside it that is not committed yet makes no run doubtful.
 CODE = ("vae_lab", "conf", "scripts", "hydra_plugins", "requirements.lock")
+OWN_COMMIT, OWN_DIRTY = "project.git.commit", "project.git.dirty"  # of a project of one's own
 PACKAGES = ("vae_lab", "tensorflow", "tensorflow-probability", "keras", "numpy", "scipy", "mlflow")
 # The tags that say what may move a number, in words.
 TOLD = {
     COMMIT: "commit",
     DIRTY: "state of the checkout",
+    OWN_COMMIT: "project's commit",
+    OWN_DIRTY: "state of the project",
     **{f"version.{package}": package for package in PACKAGES if package not in ("vae_lab", "mlflow")},
     "version.python": "Python",
     "machine.kind": "processor",
@@ -42,9 +47,25 @@ def environment() -> dict[str, str]:
         "mlflow.source.name": Path(sys.argv[0]).name,
     }
     checkout = Path(__file__).resolve().parent.parent.parent
-    if (checkout / ".git").exists() and (commit := _git(checkout, "rev-parse", "HEAD")):
-        tags |= {COMMIT: commit, DIRTY: str(bool(_git(checkout, "status", "--porcelain", "--", *CODE))).lower()}
+    if (checkout / ".git").exists():
+        tags |= state_of(checkout, CODE, COMMIT, DIRTY)
+    if (own := project()) is not None:
+        code = ("pyproject.toml", str(own.conf), *(package.partition(".")[0] for package in own.packages))
+        tags |= state_of(own.root, code, OWN_COMMIT, OWN_DIRTY)
     return tags
+
+
+def state_of(folder: Path, code: Iterable[str], commit: str, dirty: str) -> dict[str, str]:
+    """Tags that name the commit of a folder, and whether some of its files are not as that has them; none without git.
+
+    Args:
+      folder: in a checkout.
+      code: what counts of it.
+      commit, dirty: the tags.
+    """
+    if not (found := _git(folder, "rev-parse", "HEAD")):
+        return {}
+    return {commit: found, dirty: str(bool(_git(folder, "status", "--porcelain", "--", *code))).lower()}
 
 
 def differences(one: Mapping[str, str], other: Mapping[str, str]) -> list[str]:

@@ -12,6 +12,15 @@ from vae_lab.errors import UsageError
 
 # What is given by the program, or is no argument.
 NO_SETTINGS = ("name", "facts", "_target_")
+# With what the program makes the parts of an axis, beside what their fact `takes` asks for (config/parts.py).
+GIVEN = {
+    "encoder": ("output_size",),
+    "posterior": ("latent_size",),
+    "decoder": ("latent_shape", "output_shape", "output_bias"),
+    "likelihood": (),
+    "prior": ("latent_shape",),
+    "estimator": (),
+}
 
 
 def check_targets(cfg: Config) -> None:
@@ -21,6 +30,21 @@ def check_targets(cfg: Config) -> None:
         name = cfg[axis].get("name")
         option = f"{axis}={name}" if name else f"{axis}._target_={target}"
         check_target(axis, option, target, cfg[axis], takes=axis not in ("data", "binarization"))
+        if axis in GIVEN:
+            given = (*GIVEN[axis], *((cfg[axis].get("facts") or {}).get("takes") or ()))
+            check_arguments(axis, option, target, cfg[axis], given)
+
+
+def check_arguments(axis: str, option: str, target: str, settings: Mapping[str, Any], given: tuple[str, ...]) -> None:
+    """Raises UsageError where a part's class needs more than it is given, or does not take what it is given."""
+    module, _, leaf = target.rpartition(".")
+    taken = parameters(module, leaf)
+    if taken is not None and (refused := [name for name in given if name not in taken]):
+        raise UsageError(f"{option}: {leaf} must take {refused[0]}, with which every {axis} is made")
+    if missing := [name for name in needed(module, leaf) if name not in settings and name not in given]:
+        raise UsageError(
+            f"{option}: {leaf} needs {missing[0]}, and its YAML gives none; write it there, as in {missing[0]}: VALUE"
+        )
 
 
 def check_target(group: str, option: str, target: str, settings: Mapping[str, Any], takes: bool = True) -> None:
@@ -83,6 +107,24 @@ def defined(module: str, name: str, depth: int = 8) -> tuple[str, ast.ClassDef |
     return None
 
 
+def needed(module: str, name: str) -> tuple[str, ...]:
+    """The keywords without which a class or function cannot be called, as far as its own source tells."""
+    found = defined(module, name)
+    if found is None:
+        return ()
+    makers = [one for one in found[1].body if isinstance(one, ast.FunctionDef) and one.name == "__init__"]
+    if isinstance(found[1], ast.ClassDef) and not makers:
+        return ()
+    own = found[1] if isinstance(found[1], ast.FunctionDef) else makers[0]
+    optional = {one.arg for one in own.args.args[len(own.args.args) - len(own.args.defaults) :]}
+    optional |= {one.arg for one, given in zip(own.args.kwonlyargs, own.args.kw_defaults, strict=True) if given}
+    return tuple(one for one in _keywords(own) if one not in optional)
+
+
+def _keywords(function: ast.FunctionDef) -> tuple[str, ...]:
+    return tuple(one.arg for one in (*function.args.args, *function.args.kwonlyargs) if one.arg != "self")
+
+
 def parameters(module: str, name: str, depth: int = 8) -> tuple[str, ...] | None:
     """The keywords that a class or function takes; None where its source does not tell, as where it takes any.
 
@@ -99,7 +141,7 @@ def parameters(module: str, name: str, depth: int = 8) -> tuple[str, ...] | None
         if not makers:  # of a data class the fields would be
             return None if node.decorator_list else _of_bases(within, node, depth)
         own = makers[0]
-    names = tuple(one.arg for one in (*own.args.args, *own.args.kwonlyargs) if one.arg != "self")
+    names = _keywords(own)
     if own.args.kwarg is None:
         return names
     if not isinstance(node, ast.ClassDef) or not within.startswith("keras.src.optimizers"):
