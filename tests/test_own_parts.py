@@ -71,12 +71,15 @@ CALLBACK = ("+training.callbacks.shrink._target_=own_lab.Shrink",)
 
 @pytest.fixture(scope="module", autouse=True)
 def own_lab(tmp_path_factory):
-    """A module of somebody else's: its file."""
+    """A module of somebody else's project: its file."""
     folder = tmp_path_factory.mktemp("lab")
+    (folder / "conf").mkdir()
+    (folder / "pyproject.toml").write_text('[tool.vae_lab]\npackages = ["own_lab"]\n')
     file = folder / "own_lab.py"
     file.write_text(textwrap.dedent(MODULE))
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(folder))
+        patch.setenv("VAE_LAB_PROJECT", str(folder))
         yield file
 
 
@@ -183,11 +186,11 @@ def test_metrics_count_in_the_evaluation_callbacks_in_training_and_pictures_in_n
         (("+training.callbacks.val._target_=own_lab.Shrink",), "training.callbacks.val: val is one of our own names"),
         (
             ("+evaluation.metrics.mine._target_=own_lab.Cuont",),
-            "evaluation.metrics.mine: its _target_ is Cuont in own_lab, and there is no such class there",
+            "evaluation.metrics.mine._target_=own_lab.Cuont: its _target_ is Cuont in own_lab, and there is no such class there",
         ),
         (
             ("+evaluation.metrics.mine._target_=no_lab.Count",),
-            "evaluation.metrics.mine: its _target_ is in no_lab, and there is no such file",
+            "evaluation.metrics.mine._target_=no_lab.Count: no_lab.Count is no class of",
         ),
         (
             (METRIC[0], "+evaluation.metrics.brightness.time=2"),

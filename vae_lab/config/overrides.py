@@ -8,6 +8,7 @@ from typing import Any, cast
 
 from omegaconf import OmegaConf
 
+from vae_lab.config.checks.facts import Resolved
 from vae_lab.config.checks.lookups import check_interpolations
 from vae_lab.config.checks.own_parts import OWN
 from vae_lab.errors import UsageError
@@ -37,7 +38,8 @@ def check_overrides(overrides: Iterable[str], cfg: Any) -> None:
       UsageError: naming the first such key, and the keys like it.
     """
     overrides, seen = list(overrides), set()
-    check_interpolations(cfg, overrides)
+    if not isinstance(cfg, Resolved):  # else it has been looked at before it was resolved
+        check_interpolations(cfg, overrides)
     for override in overrides:
         key = override.partition("=")[0].lstrip("+~")
         if key in seen:
