@@ -10,7 +10,7 @@ import platform
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from benchmarks import evaluation, jobs, many_jobs, plain_formulas, report_time, startup, training
+from benchmarks import evaluation, jobs, many_jobs, plain_formulas, report_time, startup, structures, training
 from benchmarks.specification import MODELS, QUICK
 from vae_lab.tracking.environment import environment
 
@@ -53,6 +53,13 @@ A job's wall time is by its MLflow store: from the end of the job before it, or 
 end. Training is every epoch as long as the median one after the first, and compiling what the epochs took
 beyond that. Beside them a job draws pictures, evaluates and logs; the first job of each structure also compiles that,
 and the first of all imports TensorFlow. Memory is the most that the process has held up to the job's end.
+"""
+STRUCTURES = """\
+## Many structures
+
+A sweep of tiny models, no two of which share what TensorFlow traces and compiles, one after another where it was
+started. What TensorFlow keeps of a structure is never freed, so the process that does the jobs is replaced between two
+of them once it has grown by half a gigabyte. Memory is the most that a job's process has held up to the job's end.
 """
 REPORTS = """\
 ## Reports
@@ -109,6 +116,8 @@ def measure(quick: bool) -> str:
     overrides = jobs.QUICK if quick else jobs.QUICKSTART
     add(JOBS.format(overrides=" ".join(overrides)))
     add(jobs.table(jobs.measure(overrides)))
+    add(STRUCTURES)
+    add(structures.report(2) if quick else structures.report())
     add(REPORTS)
     add(report_time.table(report_time.Size(arms=2, seeds=2, epochs=5, images=10) if quick else report_time.Size()))
     add(MANY_JOBS)

@@ -15,6 +15,7 @@ from vae_lab.tracking.store import look_into
 
 SCRIPT = Path(__file__).resolve().parent.parent / "scripts" / "train.py"
 TINY = ("encoder.hidden=[8]", "decoder.hidden=[8]", "training.epochs=2", "evaluation.importance_samples=2")
+STRUCTURES = 100
 EVERY = 10  # jobs of which the table shows one
 
 
@@ -57,6 +58,11 @@ def table(jobs: list[Held]) -> str:
     return "\n".join([*lines, "", f"{told}{most:,.0f} MB."])
 
 
-if __name__ == "__main__":
+def report(structures: int = STRUCTURES) -> str:
+    """Measures so many in a home of their own; a Markdown table."""
     with tempfile.TemporaryDirectory() as folder:
-        print(table(measure(int(sys.argv[1]) if len(sys.argv) > 1 else 100, Path(folder))))
+        return table(measure(structures, Path(folder)))
+
+
+if __name__ == "__main__":
+    print(report(*map(int, sys.argv[1:])))

@@ -17,8 +17,9 @@ class Proxy:
         self.target = target
         self.refused = 0  # connections while it was shut, in all
         self.outages = 0
+        self.awaited = {}  # by moment, the bytes of a request that it will shut at
         self._open, self._until = True, None
-        self._at = None
+        self._at_until, self._lost = None, "request"
         self._lock = threading.Lock()
         self._connections = set()
         self._listening = socket.create_server(("127.0.0.1", 0))
@@ -36,11 +37,17 @@ class Proxy:
 
     def open(self):
         """Hands on again."""
-        self._open, self._at = True, None
+        self._open, self.awaited = True, {}
 
-    def shut_at(self, request, until=None, lost="request", times=1):
-        """Shuts when it sees these bytes for so many times: before they arrive, or when their answer comes back."""
-        self._at = [request, until, lost, times]
+    def shut_at(self, moments, until=None, lost="request"):
+        """Shuts once at each moment, when it sees its bytes: before they arrive, or when their answer comes back.
+
+        Args:
+          moments: bytes of a request, by name.
+          until: of each outage, as of `shut`.
+          lost: "request" or "answer".
+        """
+        self.awaited, self._at_until, self._lost = dict(moments), until, lost
 
     def close(self):
         self.shut()
@@ -69,15 +76,12 @@ class Proxy:
         with contextlib.suppress(OSError):
             while content := source.recv(1 << 20):
                 if is_request and self._is_awaited(content):
-                    _, until, lost, _ = self._at
-                    self._at = None
-                    if lost == "request":
-                        self.shut(until)
+                    if self._lost == "request":
+                        self.shut(self._at_until)
                         break
                     answers_lost.set()
-                    self._lost_until = until
                 elif not is_request and answers_lost.is_set():
-                    self.shut(self._lost_until)
+                    self.shut(self._at_until)
                     break
                 sink.sendall(content)
         for end in (source, sink):
@@ -88,7 +92,6 @@ class Proxy:
         source.close()
 
     def _is_awaited(self, content):
-        if self._at is None or self._at[0] not in content:
-            return False
-        self._at[3] -= 1
-        return self._at[3] <= 0
+        with self._lock:
+            moment = next((name for name, request in self.awaited.items() if request in content), None)
+            return self.awaited.pop(moment, None) is not None

@@ -9,7 +9,7 @@ from itertools import pairwise
 import pytest
 
 from benchmarks import __main__ as benchmarks
-from benchmarks import evaluation, jobs, report_time, startup, training
+from benchmarks import evaluation, jobs, report_time, startup, structures, training
 from benchmarks.specification import MODELS, QUICK, Means, Model, specification, training_pixels
 from benchmarks.workers import BrokenWorker, Worker
 
@@ -140,6 +140,13 @@ def test_evaluation_is_measured():
     assert done.peak_bytes is None or done.peak_bytes >= 0
 
 
+def test_memory_over_structures_is_told_every_tenth_job_by_process():
+    done = [structures.Held("12" if number < 15 else "7", 500.0 + number) for number in range(20)]
+    told = structures.table(done)
+    assert rows(told) == [["1", "1", "500 MB"], ["10", "1", "509 MB"], ["20", "2", "519 MB"]]
+    assert told.endswith("20 structures in 2 processes, one after another; the most that one held: 519 MB.")
+
+
 @pytest.mark.slow
 def test_jobs_of_a_sweep_are_read_from_its_store():
     first, second = jobs.measure(jobs.QUICK)
@@ -170,6 +177,7 @@ def test_the_quick_page_has_every_section_and_row(capsys):
         "Training": len(training.PEERS),
         "Log-likelihood": 1,
         "Jobs of a sweep": 2,
+        "Many structures": 1,
         "Reports": 1,
         "Many jobs": 1,
         "Start-up": len(startup.COMMANDS),

@@ -89,6 +89,21 @@ def test_blocks_of_the_same_images_get_different_noise(program):
         assert found[:100].mean() == pytest.approx(found[100:].mean(), rel=0.02)
 
 
+def test_a_long_evaluation_says_how_far_it_has_come(program, monkeypatch, caplog):
+    _, pixels, built = program("training.jit=false")
+    images = pixels.fixed["test"]
+    caplog.set_level("INFO", "vae_lab")
+    monkeypatch.setattr("vae_lab.evaluation.importance.SECONDS_BETWEEN_LINES", math.inf)
+    quiet = built.log_likelihood(images, 5, 0)
+    assert caplog.messages == []
+    monkeypatch.setattr("vae_lab.evaluation.importance.SECONDS_BETWEEN_LINES", 0.0)
+    np.testing.assert_array_equal(built.log_likelihood(images, 5, 0), quiet)
+    whole = (len(images) - 1) // 100  # blocks before the last, which needs no line
+    assert [text.partition(" images, ")[0] for text in caplog.messages] == [
+        f"log-likelihood by 5 samples: {number * 100} of {len(images)}" for number in range(1, whole + 1)
+    ]
+
+
 def test_every_model_gets_the_same_noise(program):
     """Of two models that differ in their prior alone the distortion is the same, image by image."""
     standard, mixture = program()[2], program("prior=mixture", "estimator=monte_carlo")

@@ -10,6 +10,7 @@ import tensorflow as tf
 from omegaconf import OmegaConf
 
 from vae_lab.config import compose, options, parts
+from vae_lab.config.checks.budget import decoder_of, encoder_of
 from vae_lab.config.settings import settings_of
 from vae_lab.errors import UsageError
 from vae_lab.layers.conv_sizes import layer_sizes
@@ -227,6 +228,35 @@ def test_resnet_sizes_and_weights():
     assert sizes(up) == [7, 7, 7, 14, 14, 14, 28, 28, 28, 28]
     convolutions = (9 * 4 * 3 + 3) + (9 * 3 * 3 + 3) + (9 * 3 * 1 + 1)
     assert up.count_params() == (3 * 196 + 196) + blocks_of_4 + blocks_of_3 + convolutions
+
+
+@pytest.mark.parametrize(
+    ("down", "up"),
+    [
+        ("mlp", "mlp"),
+        ("linear", "linear"),
+        ("conv", "conv"),
+        ("conv_deep", "conv"),
+        ("resnet", "resnet"),
+        ("conv_spatial", "conv_spatial"),
+    ],
+)
+def test_what_is_counted_before_work_are_the_weights_of_the_networks(down, up):
+    """All but the biases, and a latent of one parameter each, in place of what the posterior takes."""
+    cfg = compose.compose_unchecked("data=mnist", f"encoder={down}", f"decoder={up}", "latent_size=4")
+    latent_shape = (7, 7, 4) if up == "conv_spatial" else (4,)
+    for held, network in (
+        (encoder_of(cfg), encoder(down, GREY_28)),
+        (decoder_of(cfg), decoder(up, GREY_28, latent_shape=latent_shape)),
+    ):
+        assert held.weights == sum(math.prod(w.shape) for w in network.trainable_weights if len(w.shape) > 1)
+
+
+def test_the_numbers_of_a_step_are_those_of_its_layers():
+    cfg = compose.compose_unchecked("data=mnist", "encoder=resnet", "decoder=conv", "latent_size=4")
+    # The mirrored networks' layers of above: what each puts out for one image.
+    assert encoder_of(cfg).outputs == 3 * 14 * 14 * 32 + 3 * 7 * 7 * 64
+    assert decoder_of(cfg).outputs == 7 * 7 * 32 + 14 * 14 * 64 + 28 * 28 * 32 + 28 * 28
 
 
 def test_conv_decoder_mixes_transposed_and_plain_layers():

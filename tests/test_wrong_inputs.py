@@ -1,6 +1,7 @@
 """Wrong words on the command line: refused before any work, in one line that names the thing and the way out."""
 
 import contextlib
+import importlib
 import io
 import os
 import runpy
@@ -86,6 +87,12 @@ WORDS = {
     # more than there is memory for
     "latent_size=1000000000": ["latent_size=1000000000", "weights", "bytes of memory, and there are"],
     "estimator=importance_weighted estimator.samples=100000000": ["estimator.samples=100000000", "bytes of memory"],
+    "encoder=resnet encoder.filters=[100000,100000]": ["encoder=resnet", "450,", "weights at least", "fewer latents"],
+    "encoder=resnet decoder=resnet estimator=importance_weighted estimator.samples=100000": [
+        "estimator.samples=100000",
+        "decoder=resnet",
+        "numbers at least",
+    ],
     # true and false
     **{
         f"{key}={value}": [f"{key}={value}", "true"]
@@ -292,6 +299,43 @@ def test_any_encoding_prints(setting, tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert b"0 done, 1 to do" in done.stdout
+
+
+@pytest.mark.parametrize("name", ["a ${x} b", "${oc.env:PATH}"])
+def test_a_home_that_would_be_looked_up_is_refused_by_name(name, train, monkeypatch, tmp_path):
+    monkeypatch.setenv("VAE_LAB_HOME", str(tmp_path / name))
+    code, _, errors = train("seed=0", "sweep.plan=true")
+    assert (code, len(errors.splitlines())) == (2, 1), errors
+    assert errors.startswith(f"VAE_LAB_HOME={tmp_path / name} cannot be used")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_current_folder_that_was_deleted_is_told_in_a_line(train, monkeypatch, tmp_path, capsys):
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    with monkeypatch.context() as there:
+        there.chdir(gone)
+        gone.rmdir()
+        code, _, errors = train("seed=0", "sweep.plan=true")
+        report = importlib.import_module("vae_lab.commands.report").main(["experiment=quickstart"])
+    assert (code, report) == (2, 2)
+    told = "the current folder was deleted; go to one that is there, and repeat the command\n"
+    assert (errors, capsys.readouterr().err) == (told, told)
+
+
+@pytest.mark.parametrize("words", [["train", "seed=0"], ["report", "--help"]])
+def test_python_without_docstrings_is_told_in_a_line(words, tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-OO", "-m", "vae_lab", *words],
+        cwd=CHECKOUT,
+        env={"PATH": os.environ["PATH"], "VAE_LAB_HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert (done.returncode, len(done.stderr.splitlines())) == (2, 1), done.stderr
+    assert "python -OO" in done.stderr
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("lacking", ["training.precision", "evaluation.gradient_draws"])

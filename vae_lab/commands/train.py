@@ -25,6 +25,7 @@ from yaml import YAMLError
 from vae_lab.config.compose import home, plain
 from vae_lab.config.options import CONF
 from vae_lab.config.refusals import hydra_arguments, refusal
+from vae_lab.console.start_up import require_process
 from vae_lab.console.terminal import print_whatever
 from vae_lab.errors import UsageError
 from vae_lab.run.job import run_job
@@ -92,6 +93,7 @@ def train(words: list[str]) -> None:
     print_whatever()
     before = os.environ.get(FULL_ERROR)
     try:
+        require_process()
         arguments = hydra_arguments(words)
         make_home()
         sys.argv[1:] = arguments
@@ -128,7 +130,12 @@ def from_job(error: BaseException) -> TracebackType | None:
 
 
 def make_home() -> None:
-    """Raises UsageError where the folder of all runs is none and cannot be made."""
+    """Raises UsageError where the folder of all runs is none and cannot be made, or has a name that is looked up."""
+    if "${" in home():
+        raise UsageError(
+            f"VAE_LAB_HOME={home()} cannot be used: what a configuration says as ${{...}} is looked up, also in a "
+            "folder's name; name another"
+        )
     try:
         Path(home()).mkdir(parents=True, exist_ok=True)
     except OSError as error:

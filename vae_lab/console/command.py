@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from vae_lab.config.credentials import TRACKING, tracking_address
 from vae_lab.config.options import command_of
+from vae_lab.console.start_up import require_process
 from vae_lab.console.terminal import print_whatever
 from vae_lab.errors import UsageError
 
@@ -44,6 +45,11 @@ def command(
 
     def main(arguments: list[str]) -> int:
         print_whatever()
+        try:
+            require_process()
+        except UsageError as error:
+            print(error, file=sys.stderr)
+            return 2
         if set(arguments) & {"--help", "-h"}:
             print(as_started(usage))
             return 0

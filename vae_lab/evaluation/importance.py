@@ -1,6 +1,8 @@
 """log p(x) of each image by importance sampling, and what its weights say of it."""
 
+import logging
 import math
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -10,7 +12,10 @@ from vae_lab.binarization import intensities
 from vae_lab.evaluation.blocks import IMAGE_BLOCK, SAMPLE_BLOCK, block_of, blocks_in, posterior_samples
 from vae_lab.evaluation.pareto import pareto_k, tail_size
 
+log = logging.getLogger("vae_lab")
+
 BLOCKS_AT_ONCE = 2
+SECONDS_BETWEEN_LINES = 5.0  # of how far it has come
 # So many samples of a block of images are decoded at a time: their pixels stay in the cores' caches.
 SAMPLES_AT_ONCE = 10
 
@@ -89,7 +94,7 @@ class LogLikelihoodEvaluator:
 
         # Two blocks at a time: noise is drawn on one core, and meanwhile the other block uses the rest.
         with ThreadPoolExecutor(BLOCKS_AT_ONCE) as pool:
-            blocks = list(pool.map(block, range(blocks_in(len(images)))))
+            blocks = told_of(pool.map(block, range(blocks_in(len(images)))), len(images), samples)
         names = ("log_likelihood", "ess", "log_likelihood_rise", "pareto_k")
         parts = (np.concatenate(part)[: len(images)] for part in zip(*blocks, strict=True))
         return dict(zip(names, parts, strict=True))
@@ -97,6 +102,19 @@ class LogLikelihoodEvaluator:
     def __call__(self, images, samples, seed) -> np.ndarray:
         """N images, K = `samples`, evaluation seed -> float64 [N], in nats."""
         return self.diagnosed(images, samples, seed)["log_likelihood"]
+
+
+def told_of(blocks, images, samples) -> list:
+    """Blocks as they are done, and now and then a line that says of how many images they are, and what is left."""
+    done, began = [], time.monotonic()
+    told = began
+    for block in blocks:
+        done.append(block)
+        now, number = time.monotonic(), len(done) * IMAGE_BLOCK
+        if number < images and now - told >= SECONDS_BETWEEN_LINES:
+            told, left = now, (now - began) * (images - number) / number
+            log.info("log-likelihood by %s samples: %s of %s images, %.0f s left", f"{samples:,}", number, images, left)
+    return done
 
 
 def kept(log_weights, wanted):

@@ -6,6 +6,7 @@ What is legal follows from the `facts` that the options' YAML files state; tests
 from collections.abc import Callable
 from pathlib import Path
 
+from vae_lab.config.checks.budget import check_memory
 from vae_lab.config.checks.facts import AXES, Config
 from vae_lab.config.checks.inference import check_gaps
 from vae_lab.config.checks.kinds import check_kinds, check_nulls, resolved
@@ -26,7 +27,6 @@ from vae_lab.config.checks.reading import shown
 from vae_lab.config.checks.signatures import check_targets
 from vae_lab.config.checks.sizes import (
     check_groups,
-    check_memory,
     check_rows,
     check_sizes,
     check_upper,

@@ -1,10 +1,8 @@
 """Sizes that must fit: rows, batches, layers, images."""
 
-import math
 from typing import Any
 
 from vae_lab.config.checks.facts import Config, data_fact, fact
-from vae_lab.data.memory import require
 from vae_lab.errors import UsageError
 from vae_lab.layers.conv_sizes import layer_sizes
 from vae_lab.warmup import warms_up
@@ -128,29 +126,6 @@ def check_sizes(cfg: Config) -> None:
                 f"{image_shape[0]}x{image_shape[1]}; change {'decoder.base, ' if 'base' in cfg.decoder else ''}"
                 "strides, kernels or paddings"
             )
-
-
-def check_memory(cfg: Config) -> None:
-    """Weights and what a training step holds at least, in float32: what is known without building anything.
-
-    Counted are the two dense layers at the latent, with Adam's two slots, and a step's latents and decoded pixels.
-    """
-    numbers, rows = cfg.training.batch_size, cfg.estimator.get("samples", 1) * cfg.estimator.get("groups", 1)
-    pixels = math.prod(data_fact(cfg, "image_shape"))
-    beside = {part: (list(cfg[part].get("hidden") or []) or [pixels]) for part in ("encoder", "decoder")}
-    parameters = cfg.latent_size * (2 * beside["encoder"][-1] + beside["decoder"][0])
-    require(
-        4 * 4 * parameters,
-        f"latent_size={cfg.latent_size}: a model of {parameters:,} weights at the latent alone",
-        "use fewer latents",
-    )
-    step = numbers * rows * (cfg.latent_size + pixels)
-    require(
-        4 * step,
-        f"estimator.samples={cfg.estimator.get('samples', 1)} with training.batch_size={numbers} and "
-        f"latent_size={cfg.latent_size}: a step of {step:,} numbers",
-        "use fewer samples or smaller batches",
-    )
 
 
 def check_stages(option: Config, axis: str) -> None:
