@@ -1,22 +1,30 @@
 """Every part of this package passes the checks that `vae_lab.testing` offers a project, and broken parts do not."""
 
 import sys
-from types import ModuleType
+from pathlib import Path
 
-import keras
 import pytest
-import tensorflow as tf
-import tensorflow_probability as tfp
 
 from vae_lab.config.options import option_names
 from vae_lab.errors import UsageError
 from vae_lab.posterior.mvn_diag import MVNDiag
 from vae_lab.prior.mvn import MVN
-from vae_lab.prior.mvn_tril import MVNTriL
 from vae_lab.testing import CHECKS, check_part, combination, run_check
 from vae_lab.testing.trial import Trial, on_trial
 
-tfd = tfp.distributions
+PROJECT = Path(__file__).resolve().parent / "broken"
+sys.path.insert(0, str(PROJECT))
+
+from broken_parts import Frozen, Leaky, Raw, Unused, Wide, WrongDensity, WrongEvent  # noqa: E402
+
+
+@pytest.fixture(scope="module", autouse=True)
+def project():
+    """The broken parts are those of a project."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("VAE_LAB_PROJECT", str(PROJECT))
+        yield
+
 
 CONV = {"filters": [3, 4], "kernels": [3, 3], "strides": [1, 2], "paddings": ["valid", "same"], "activation": "elu"}
 # Other settings than the option's own, where those are slow or leave code untried.
@@ -65,82 +73,10 @@ def test_the_covering_set_of_one_option_holds_all_its_legal_pairs_and_trains():
 # Broken parts: each is caught, in one line that says what is wrong.
 
 
-class Frozen(MVNTriL):
-    """Its distribution is made once."""
-
-    def __init__(self, latent_shape, scale_floor):
-        super().__init__(latent_shape, scale_floor)
-        self.made = super().distribution(None)
-
-    def distribution(self, posterior_of):
-        return self.made
-
-
-class Raw(MVN):
-    """Its weight is TensorFlow's."""
-
-    def __init__(self, latent_shape):
-        super().__init__(latent_shape)
-        self.raw_loc = tf.Variable(tf.zeros(latent_shape), name="raw_loc")
-
-    def distribution(self, posterior_of):
-        return tfd.MultivariateNormalDiag(self.raw_loc, tf.ones_like(self.raw_loc))
-
-
-class Unused(MVN):
-    """It has a weight that nothing depends on."""
-
-    def __init__(self, latent_shape):
-        super().__init__(latent_shape)
-        self.spare = self.add_weight(shape=(2,), name="spare")
-
-
-class Shifted(tfd.MultivariateNormalDiag):
-    """Its density integrates to more than 1."""
-
-    def log_prob(self, value, name="log_prob"):
-        return super().log_prob(value, name=name) + 0.1
-
-
-class WrongDensity(MVN):
-    """Its density is not that of its samples."""
-
-    def distribution(self, posterior_of):
-        return Shifted(tf.zeros(self.latent_shape_), tf.ones(self.latent_shape_))
-
-    def __init__(self, latent_shape):
-        super().__init__(latent_shape)
-        self.latent_shape_ = latent_shape
-
-
-class WrongEvent(WrongDensity):
-    """Its latents are a batch."""
-
-    def distribution(self, posterior_of):
-        return tfd.Normal(tf.zeros(self.latent_shape_), 1.0)
-
-
-class Leaky(MVNDiag):
-    """It ignores stop_gradient."""
-
-    def distribution(self, features, stop_gradient=False):
-        return super().distribution(features)
-
-
-class Wide(keras.Sequential):
-    """An encoder whose features are of another width."""
-
-    def __init__(self, output_size):
-        super().__init__([keras.layers.Flatten(), keras.layers.Dense(output_size + 1)])
-
-
 def of(kind, axis="prior", like="mvn", **changes):
     """A trial of a class that is not in an option's file."""
-    module = ModuleType("broken_parts")
-    setattr(module, kind.__name__, kind)
-    sys.modules["broken_parts"] = module
-    option = {**on_trial(axis, like).option, "name": "mine", "_target_": f"broken_parts.{kind.__name__}", **changes}
-    return Trial(axis, "mine", option)
+    target = f"{kind.__module__}.{kind.__name__}"
+    return Trial(axis, "mine", {**on_trial(axis, like).option, "name": "mine", "_target_": target, **changes})
 
 
 def fault(trial):

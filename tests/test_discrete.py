@@ -716,6 +716,7 @@ def test_discrete_models_are_drawn_but_for_the_plane_of_two_latents(kind):
     assert {name.partition(".")[0] for name in drawn_pictures} == {*CHEAP, "latent_space"} - {
         "latent_density",
         "latent_grid",
+        "layer_samples",
         "training",
     }
     for name, content in drawn_pictures.items():

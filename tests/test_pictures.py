@@ -444,7 +444,7 @@ def test_every_kind_of_model_is_drawn(kind, missing):
         "sphere": ([*small, "posterior=power_spherical", "prior=uniform_sphere", "latent_size=3"], None),
     }[kind]
     drawn = dict(final_pictures(subject_of(*overrides, pixels=pixels), named(True)))
-    assert {name.partition(".")[0] for name in drawn} == set(CHEAP) - missing
+    assert {name.partition(".")[0] for name in drawn} == set(CHEAP) - missing - {"layer_samples"}
     for name, content in drawn.items():
         image = np.asarray(Image.open(io.BytesIO(content)).convert("RGB"))
         assert len(np.unique(image)) > 2, name

@@ -332,7 +332,7 @@ def server():
             right = asked[-1] == f"Basic {base64.b64encode(b'me:hunter2').decode()}"
             self.send_response(200 if right else 401)
             self.end_headers()
-            self.wfile.write(b"{}")
+            self.wfile.write(b"{}" if right else b"You are not authenticated")
 
         do_POST = do_GET
 

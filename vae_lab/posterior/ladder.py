@@ -63,6 +63,8 @@ class Ladder(keras.layers.Layer, Posterior):
             said = [tuple(map(tf.stop_gradient, one)) for one in said]
 
         def joined(layer):
+            if self.generative is None:  # by itself, in no model
+                return lambda _: said[layer]
             return lambda above: product(*said[layer], *self.generative(layer, above, stop_gradient))
 
         top = len(said) - 1

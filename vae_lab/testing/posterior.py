@@ -8,7 +8,7 @@ import tensorflow_probability as tfp
 
 from vae_lab.config.options import option_names
 from vae_lab.errors import UsageError
-from vae_lab.layers.spaces import Discrete, Reals, Sphere
+from vae_lab.layers.spaces import Discrete, Layers, Reals, Sphere
 from vae_lab.testing.densities import BOUND, check_density, check_support, states_of
 from vae_lab.testing.prior import Encoder
 from vae_lab.testing.prior import prior as prior_of
@@ -19,8 +19,8 @@ LATENTS, ROWS = 3, 4
 
 
 def posterior(trial: Trial, latent_size: int = LATENTS) -> Any:
-    """The posterior on trial."""
-    return trial.make(latent_size=latent_size)
+    """The posterior on trial, over so many latents in all."""
+    return trial.make(latent_size=latent_size - sum(trial.option.get("upper") or ()))
 
 
 def features(part: Any, rows: int = ROWS, grid: tuple[int, ...] = (), size: float = 1.0) -> Any:
@@ -29,8 +29,9 @@ def features(part: Any, rows: int = ROWS, grid: tuple[int, ...] = (), size: floa
 
 
 def support_of(trial: Trial) -> tuple[str, int]:
-    """The space that is stated, and how many latents make a category."""
-    return trial.fact("support", "reals"), int(trial.option.get("categories") or 1)
+    """The space that is stated, layers being of R^L too, and how many latents make a category."""
+    stated = trial.fact("support", "reals")
+    return "reals" if stated == "layers" else stated, int(trial.option.get("categories") or 1)
 
 
 def shapes(trial: Trial) -> None:
@@ -132,7 +133,8 @@ def density(trial: Trial) -> None:
     q = part.distribution(features(part, 1, size=0.5))
     check_density(trial, tfp.distributions.BatchReshape(q, []), support, categories)
     space = getattr(part, "space", Reals())
-    kind = {"sphere": Sphere, "bits": Discrete, "categories": Discrete}.get(support, Reals)
+    kinds = {"sphere": Sphere, "bits": Discrete, "categories": Discrete, "layers": Layers}
+    kind = kinds.get(trial.fact("support"), Reals)
     trial.require(type(space) is kind, f"{trial.states('support')}, and its attribute space is {type(space).__name__}")
 
 

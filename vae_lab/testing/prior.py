@@ -39,8 +39,9 @@ def prior(trial: Trial, latent_shape: tuple[int, ...] = (LATENTS,)) -> Any:
 
 
 def support_of(trial: Trial) -> tuple[str, int]:
-    """The space that is stated, and how many latents make a category."""
-    return trial.fact("support", "reals"), int(trial.option.get("categories") or 1)
+    """The space that is stated, layers being of R^L too, and how many latents make a category."""
+    stated = trial.fact("support", "reals")
+    return "reals" if stated == "layers" else stated, int(trial.option.get("categories") or 1)
 
 
 def points(trial: Trial, *shape: int) -> Any:

@@ -23,6 +23,7 @@ SMALL: dict[str, Any] = {
     "steps": 2,
     "reflections": 2,
     "bins": 4,
+    "upper": [1],
 }
 
 
