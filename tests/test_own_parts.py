@@ -186,7 +186,7 @@ def test_metrics_count_in_the_evaluation_callbacks_in_training_and_pictures_in_n
         (("+training.callbacks.val._target_=own_lab.Shrink",), "training.callbacks.val: val is one of our own names"),
         (
             ("+evaluation.metrics.mine._target_=own_lab.Cuont",),
-            "evaluation.metrics.mine._target_=own_lab.Cuont: its _target_ is Cuont in own_lab, and there is no such class there",
+            "mine._target_=own_lab.Cuont: its _target_ is Cuont in own_lab, and there is no such class there",
         ),
         (
             ("+evaluation.metrics.mine._target_=no_lab.Count",),
