@@ -10,8 +10,8 @@ SERVICES := .venv-services/.made
 COMPILE = $(UV) pip compile pyproject.toml --extra dev --extra docs --universal --python-version 3.11 \
   --generate-hashes --no-emit-index-url --no-header --quiet $(UPGRADE)
 
-# A file's tests stay in one process: they share what it has compiled, and the sweeps that they read.
-PARALLEL := --numprocesses auto --maxprocesses 4 --dist loadfile
+# Each keeps what it has compiled, some gigabytes in the end. A file stays in one: its tests share that, and sweeps.
+PARALLEL := --numprocesses auto --maxprocesses 2 --dist loadfile
 
 export UV_PYTHON_DOWNLOADS := never
 
@@ -26,7 +26,7 @@ env: $(ENV)  ## make the environment in .venv from the hashed lock; for GPUs wit
 demo: $(ENV)  ## run the quickstart ablation: 12 small VAEs, a table, an MLflow store
 	$(RUN) scripts/train.py experiment=quickstart
 
-test: lint  ## run lint, types and all tests, in as many processes as there are cores, four at most
+test: lint  ## run lint, types and all tests, two processes at a time
 	$(RUN) -m pytest $(PARALLEL)
 
 check: lint  ## run lint, types and the tests that are not slow: what to call after each edit
