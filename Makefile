@@ -7,6 +7,7 @@ UV := .bootstrap/bin/uv
 ENV := .venv/.made
 RUN := .venv/bin/python
 SERVICES := .venv-services/.made
+SERVICE_TESTS ?= tests/services/sweeps.py tests/services/slurm.py tests/services/outage.py
 COMPILE = $(UV) pip compile pyproject.toml --extra dev --extra docs --universal --python-version 3.11 \
   --generate-hashes --no-emit-index-url --no-header --quiet $(UPGRADE)
 
@@ -36,8 +37,7 @@ services: $(SERVICES)  ## get what test-services needs, as far as this machine a
 	tests/services/system_packages.sh
 
 test-services: services  ## sweeps over Slurm, Ray and an MLflow server on PostgreSQL, all real (docs/clusters.md)
-	.venv-services/bin/python -m pytest -v -rs tests/services/sweeps.py tests/services/slurm.py \
-	  tests/services/outage.py
+	.venv-services/bin/python -m pytest -v -rs $(SERVICE_TESTS)
 
 test-candidates: $(ENV)  ## the quick tests on release candidates: make test-candidates CANDIDATES="hydra-core omegaconf"
 	$(UV) venv --quiet --clear --python $(PYTHON) .venv-candidates

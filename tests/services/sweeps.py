@@ -56,6 +56,7 @@ def ray_cluster(home):
     pytest.importorskip("ray")
     ray, port = str(Path(sys.executable).with_name("ray")), free_port()
     environment = os.environ | {"PYTHONPATH": str(CHECKOUT), "VAE_LAB_HOME": str(home), "PYTHONUNBUFFERED": "1"}
+    environment |= {"RAY_worker_niceness": "0"}  # else 15: beside anything else that runs, its jobs hardly do
     address = f"127.0.0.1:{port}"
     common = ["--num-cpus=1", "--disable-usage-stats", "--block"]
     head = ["--head", f"--port={port}", "--include-dashboard=false", f"--temp-dir={home}/ray"]

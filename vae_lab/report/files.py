@@ -43,9 +43,12 @@ def write_files(texts: Mapping[str, str], folder: Path) -> Path:
 
 
 def publish(report: Report, folder: Path) -> Path:
-    """Writes a report's files, also to the newest parent run as its folder report/; returns the page's path."""
+    """Writes a report's files, also to the newest parent run as its folder report/; returns the page's path.
+
+    A store that cannot be written to is left as it is.
+    """
     texts = files(report)
-    if report.runs.sweeps:
+    if report.runs.sweeps and report.store.writable:
         with tempfile.TemporaryDirectory() as temporary:
             write_files(texts, Path(temporary))
             log_folder(report.store, report.runs.sweeps[-1].run_id, Path(temporary), "report")

@@ -2,15 +2,12 @@
 
 import tempfile
 from pathlib import Path
-from urllib.parse import urlparse
-from urllib.request import url2pathname
 
 import numpy as np
 
-from vae_lab.errors import UsageError
 from vae_lab.study.identity import Identity
 from vae_lab.tracking import frame_names
-from vae_lab.tracking.records import RunRecord
+from vae_lab.tracking.records import RunRecord, inside, local_folder
 from vae_lab.tracking.store import Store
 from vae_lab.tracking.tracked_run import TrackedRun
 
@@ -18,12 +15,6 @@ CONFIG = "config.yaml"
 IDENTITY = "identity.json"
 PLANNED_CODE = "code.json"  # of a sweep: by file, the digests of the code that it was planned with
 WEIGHTS = "model/model.weights.h5"
-
-
-def local_folder(record: RunRecord) -> Path | None:
-    """The run's artifact folder where it is a folder of this machine, which is read without asking MLflow."""
-    place = urlparse(record.artifacts)
-    return Path(url2pathname(place.path)) if place.scheme in ("", "file") else None
 
 
 def artifact(store: Store, record: RunRecord, name: str, folder: Path) -> Path | None:
@@ -44,17 +35,6 @@ def artifact(store: Store, record: RunRecord, name: str, folder: Path) -> Path |
         return Path(store.client.download_artifacts(record.run_id, name, str(target)))
     except (MlflowException, OSError):
         return None
-
-
-def inside(folder: Path, name: str) -> Path:
-    """A place in a folder.
-
-    Raises:
-      UsageError: where the name, or a link that it names, leads out of it.
-    """
-    if not (folder / name).resolve().is_relative_to(folder.resolve()):
-        raise UsageError(f"{name} leads out of {folder}; a run's files are its own, and this one is not read")
-    return folder / name
 
 
 def last_frames(store: Store, record: RunRecord, folder: Path) -> dict[str, tuple[int, Path]]:

@@ -6,6 +6,7 @@ tables and columns are those of MLflow 3; a test holds what is read here against
 
 import json
 import math
+import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -35,10 +36,19 @@ def reading(path: Path) -> Iterator[sqlite3.Connection]:
     try:
         if not path.is_file():
             raise UsageError(f"{path} is not there: it was deleted, or tracking.uri should name another place")
-        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as database:
+        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?{_mode(path.resolve())}", uri=True)) as database:
             yield database
     except (OSError, sqlite3.Error) as error:
         raise UsageError(f"{path} cannot be read ({error}); tracking.uri should name an MLflow database") from error
+
+
+def _mode(path: Path) -> str:
+    """How SQLite opens a file to read. With write-ahead logging it makes two files beside it, unless nothing changes.
+
+    Where the folder cannot be written to, and no log lies there, nobody can be changing it.
+    """
+    unchanging = not os.access(path.parent, os.W_OK) and not Path(f"{path}-wal").exists()
+    return "mode=ro&immutable=1" if unchanging else "mode=ro"
 
 
 def experiment_named(path: Path, name: str) -> tuple[str, str] | None:

@@ -1,9 +1,12 @@
 """Reading runs back."""
 
+import shutil
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlparse
+from urllib.request import url2pathname
 
 from vae_lab.errors import UsageError
 from vae_lab.study.identity import Identity
@@ -191,12 +194,27 @@ def read_run(store: Store, run_id: str) -> RunRecord:
     Raises:
       UsageError: when the store has no such run.
     """
+    if not store.writable:
+        for record in runs_and_sweeps(store):
+            if record.run_id == run_id:
+                return record
+        raise not_there(store, run_id)
     from mlflow.exceptions import MlflowException
 
     try:
         return _record(store.client.get_run(run_id))
     except MlflowException as error:
-        raise UsageError(f"run={run_id} is not in {store.uri}; name another run or another tracking.uri") from error
+        raise not_there(store, run_id) from error
+
+
+def not_there(store: Store, run_id: str) -> UsageError:
+    """What to say of a run that a store has not."""
+    return UsageError(f"run={run_id} is not in {store.uri}; name another run or another tracking.uri")
+
+
+def runs_and_sweeps(store: Store) -> list[RunRecord]:
+    """All that there is."""
+    return [run for kind in ("run", "sweep") for run in runs_with_tag(store, "vae_lab.kind", kind)]
 
 
 def whole_id(store: Store, beginning: str) -> str:
@@ -208,16 +226,32 @@ def whole_id(store: Store, beginning: str) -> str:
     if len(beginning) == LENGTH_OF_AN_ID:
         found = [read_run(store, beginning)]
     else:
-        there = [run for kind in ("run", "sweep") for run in runs_with_tag(store, "vae_lab.kind", kind)]
-        found = [run for run in there if run.run_id.startswith(beginning)]
+        found = [run for run in runs_and_sweeps(store) if run.run_id.startswith(beginning)]
     if not found:
-        raise UsageError(f"run={beginning} is not in {store.uri}; name another run or another tracking.uri")
+        raise not_there(store, beginning)
     if len(found) > 1:
         first = ", ".join(run.run_id for run in found[:3])
         raise UsageError(f"run={beginning} begins the ids of {len(found)} runs ({first}); write more of one")
     if found[0].tags.get("vae_lab.kind") == "sweep":
         raise UsageError(f"run={beginning}: it is a sweep, whose jobs are runs; name a FINISHED run")
     return found[0].run_id
+
+
+def local_folder(record: RunRecord) -> Path | None:
+    """The run's artifact folder where it is a folder of this machine, which is read without asking MLflow."""
+    place = urlparse(record.artifacts)
+    return Path(url2pathname(place.path)) if place.scheme in ("", "file") else None
+
+
+def inside(folder: Path, name: str) -> Path:
+    """A place in a folder.
+
+    Raises:
+      UsageError: where the name, or a link that it names, leads out of it.
+    """
+    if not (folder / name).resolve().is_relative_to(folder.resolve()):
+        raise UsageError(f"{name} leads out of {folder}; a run's files are its own, and this one is not read")
+    return folder / name
 
 
 def fetch_artifact(store: Store, run_id: str, artifact: str, folder: str) -> Path:
@@ -229,6 +263,11 @@ def fetch_artifact(store: Store, run_id: str, artifact: str, folder: str) -> Pat
     from mlflow.exceptions import MlflowException
 
     try:
+        if not store.writable:
+            local = local_folder(read_run(store, run_id))
+            if local is None:
+                raise FileNotFoundError(f"{artifact} is on no folder of this machine")
+            return Path(shutil.copy2(inside(local, artifact), folder))
         return Path(store.client.download_artifacts(run_id, artifact, folder))
     except (MlflowException, OSError) as error:
         record = read_run(store, run_id)

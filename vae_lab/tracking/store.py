@@ -31,7 +31,7 @@ os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 class Store:
     """An open MLflow store, and the experiment that new runs go to."""
 
-    client: Any  # MLflow's, which waits for a server that is away; None where a database is only looked into
+    client: Any  # MLflow's, which waits for a server that is away; None or `Unwritable` where a database is only read
     experiment_id: str | None
     uri: str
 
@@ -40,11 +40,30 @@ class Store:
         """MLflow's client, which does not wait for a server that is away."""
         return self.client.at_once if isinstance(self.client, away.Patient) else self.client
 
+    @property
+    def writable(self) -> bool:
+        """Whether it can be written to."""
+        return not isinstance(self.client, Unwritable)
+
     def ui_command(self) -> str:
         """The command that shows this store in a browser."""
         if self.uri.startswith(SQLITE):
             return f"mlflow ui --workers 1 --backend-store-uri {shlex.quote(as_url(self.uri))}"
         return f"open {shlex.quote(self.uri)}"
+
+
+class Unwritable:
+    """Stands for MLflow's client where a database, or its folder, cannot be written to: what only reads needs none."""
+
+    def __init__(self, uri: str):
+        self._uri = uri
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        raise UsageError(
+            f"tracking.uri={self._uri} cannot be written to, and this would write; copy it, and name the copy"
+        )
 
 
 def require_database(store: Store) -> None:
@@ -96,6 +115,8 @@ def _open_store(uri: str, experiment_name: str | None, artifacts: str | None, ex
         return _connect(uri, experiment_name, None, existing)
     if (existing or experiment_name is None) and not path.is_file():
         raise UsageError(f"tracking.uri={uri}: there is no such database")
+    if (existing or experiment_name is None) and not (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)):
+        return _read_only(path, experiment_name)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{path}.lock", timeout=SECONDS_FOR_THE_LOCK):
@@ -111,6 +132,18 @@ def _open_store(uri: str, experiment_name: str | None, artifacts: str | None, ex
         ) from None
     except (OSError, sqlite3.Error) as error:
         raise UsageError(f"tracking.uri={uri} cannot be opened ({error}); name a writable place") from error
+
+
+def _read_only(path: Path, experiment_name: str | None) -> Store:
+    """A database that nothing can be written to, neither into it nor beside it."""
+    uri = f"{SQLITE}{path}"
+    if experiment_name is None:
+        return Store(Unwritable(uri), None, uri)
+    found = database.experiment_named(path, experiment_name)
+    if found is None:
+        raise _nothing_there(uri, experiment_name)
+    _require_active(found[1], experiment_name, uri)
+    return Store(Unwritable(uri), found[0], uri)
 
 
 def reopen_store(uri: str, experiment_name: str | None = None, artifacts: str | None = None) -> Store:
@@ -173,6 +206,10 @@ def _unusable(uri: str, error: Exception) -> UsageError:
     return UsageError(away.refusal(uri, error) or f"tracking.uri={uri} cannot be used ({told(error)})")
 
 
+def _nothing_there(uri: str, experiment_name: str) -> UsageError:
+    return UsageError(f"tracking.experiment_name={experiment_name} is not in {uri}; nothing has run there yet")
+
+
 def _require_active(stage: str, experiment_name: str, uri: str) -> None:
     if stage != "active":
         raise UsageError(
@@ -198,7 +235,7 @@ def _connect(uri: str, experiment_name: str | None, location: str | None, existi
         if experiment is not None:
             return Store(kept, experiment.experiment_id, uri)
         if existing:
-            raise UsageError(f"tracking.experiment_name={experiment_name} is not in {uri}; nothing has run there yet")
+            raise _nothing_there(uri, experiment_name)
         return Store(kept, client.create_experiment(experiment_name, artifact_location=location), uri)
     except MlflowException as error:
         raise _unusable(uri, error) from error
