@@ -1,5 +1,6 @@
 """The wheel alone in an environment of its own, and a project there: what a person has who installs the package."""
 
+import csv
 import os
 import re
 import signal
@@ -80,23 +81,52 @@ def killed_after_a_checkpoint(words, folder, env):
     process.wait()
 
 
-def test_a_project_with_the_wheel_is_killed_goes_on_and_is_judged_and_loaded(installed, project):
+@pytest.fixture(scope="module")
+def reproduced(installed, project):
+    """What `reproduce` prints, of a study whose first start was killed."""
     folder, env = project
     command = installed / "vae-lab"
     killed_after_a_checkpoint([command, "train", "experiment=student_or_mvn"], folder, env)
-    assert "2 dead runs closed, 0 run" in run(command, "doctor", cwd=folder, env=env)
-    printed = run(command, "reproduce", "student_or_mvn", cwd=folder, env=env)
-    assert "goes on" in printed
-    assert "2 of 2 jobs done" in printed
-    reported = run(command, "report", "experiment=student_or_mvn", "out=report", cwd=folder, env=env)
+    assert "2 dead runs closed, 0 run" in run(command, "doctor", cwd=folder, env=env)  # the sweep, and its first job
+    return run(command, "reproduce", "student_or_mvn", cwd=folder, env=env)
+
+
+def test_a_project_s_study_is_killed_and_goes_on_and_is_reported(installed, project, reproduced):
+    folder, env = project
+    assert "goes on" in reproduced
+    assert "2 of 2 jobs done" in reproduced
+    reported = run(installed / "vae-lab", "report", "experiment=student_or_mvn", "out=report", cwd=folder, env=env)
     assert "2 of 2 planned runs finished" in reported
     assert (folder / "report" / "page.html").is_file()
-    rows = (folder / "report" / "runs.csv").read_text().splitlines()
-    header, *counted = [row.split(",") for row in rows]
-    assert [row[header.index("state")] for row in counted] == ["counted", "counted"], rows
-    (student,) = (row[header.index("run")] for row in counted if row[0] == "student")
-    loaded = run(installed / "python", "-c", LOADED, student, cwd=folder, env=env)
-    (line,) = [line for line in loaded.splitlines() if line.startswith("30 ")]
-    elbo = float(next(row for row in counted if row[0] == "student")[header.index("test/elbo")])
-    assert line.startswith("30 my_toy.prior.student []")
-    assert float(re.split(r"\s", line)[-1]) == pytest.approx(elbo, rel=1e-6)
+    assert set(counted(folder)) == {"mvn", "student"}
+
+
+def test_a_project_s_run_is_loaded_from_elsewhere(installed, project, reproduced, tmp_path):
+    folder, env = project
+    run(installed / "vae-lab", "report", "experiment=student_or_mvn", "out=report", cwd=folder, env=env)
+    student = counted(folder)["student"]
+    elsewhere = env | {"VAE_LAB_PROJECT": str(folder)}
+    printed = run(installed / "python", "-c", LOADED, student["run"], cwd=tmp_path, env=elsewhere)
+    *_, line = printed.splitlines()
+    assert line.startswith("30 my_toy.prior.student [] ")
+    assert float(line.split()[-1]) == pytest.approx(float(student["test/elbo"]), rel=1e-6)
+
+
+def test_a_project_s_own_test_passes(installed, project):
+    folder, env = project
+    assert "1 passed" in run(installed / "python", "-m", "pytest", "tests", cwd=folder, env=env)
+
+
+def test_an_edit_of_a_project_s_prior_trains_its_run_alone(installed, project, reproduced):
+    folder, env = project
+    file = folder / "my_toy" / "prior" / "student.py"
+    file.write_text(file.read_text().replace("0.0, scale", "0.1, scale"))
+    printed = run(installed / "vae-lab", "train", "experiment=student_or_mvn", cwd=folder, env=env)
+    assert "1 of them are done already, 1 to do" in printed
+    assert re.findall(r"(\w+-s0)  done", printed) == ["student-s0"]
+
+
+def counted(folder):
+    """The runs that the report of a folder counts, by arm: what runs.csv says of each."""
+    with (folder / "report" / "runs.csv").open(newline="") as file:
+        return {row["arm"]: row for row in csv.DictReader(file) if row["state"] == "counted"}
