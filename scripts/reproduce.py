@@ -5,7 +5,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from vae_lab.commands.reproduce import exit_code, main  # noqa: F401
+from vae_lab.commands.reproduce import main
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))

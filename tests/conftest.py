@@ -6,6 +6,15 @@ from pathlib import Path
 import pytest
 
 CHECKOUT = Path(__file__).resolve().parent.parent
+# A network that trains in no time; and a run of it that can be cut off anywhere and has frames.
+TINY = ("encoder.hidden=[16]", "decoder.hidden=[16]", "latent_size=2", "training.jit=false")
+CUT_OFF = (
+    *TINY,
+    "training.epochs=6",
+    "training.checkpoint_seconds=0",
+    "evaluation.importance_samples=5",
+    "evaluation.images_every=2",
+)
 FIGURES = pytest.StashKey[list[tuple[str, str, str]]]()
 
 

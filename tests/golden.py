@@ -14,7 +14,6 @@ import numpy as np
 
 FILE = Path(__file__).with_suffix(".json")
 TOLERANCE = 1e-6  # relative
-LEVELS, ROWS, BATCH = 17, 100, 25
 AXES = ("binarization", "encoder", "posterior", "decoder", "likelihood", "prior", "estimator")
 PLAIN = {
     "binarization": "static",
@@ -67,30 +66,6 @@ CONFIGURATIONS: dict[str, dict[str, str]] = {
 COMPILED = ("dense", "mixture")  # by XLA too, whose draws are others
 
 
-def padded_digits():
-    """Digits in the middle of 28 x 28 pixels, as the deep convolutions need."""
-    from vae_lab.data import digits
-    from vae_lab.data.dataset import Dataset, Split
-
-    pixels = digits.load(None, 0).train.pixels[:ROWS]
-    rows = Split(np.pad(pixels, ((0, 0), (10, 10), (10, 10), (0, 0))))
-    return Dataset("padded digits", LEVELS, "", "", rows, rows[:0], rows)
-
-
-def overrides_of(choices, sizes):
-    """A configuration's overrides: its options, made small."""
-    from vae_lab.config.options import read_option
-
-    words = [f"{axis}={name}" for axis, name in (PLAIN | choices).items()]
-    for axis, name in (PLAIN | choices).items():
-        option = read_option(axis, name)
-        for key, value in sizes.items():
-            if key in option:
-                value = value.get(len(option.filters)) if key == "filters" else value
-                words += [f"{axis}.{key}={value}"] if value is not None else []
-    return words
-
-
 def measured(name, compiled=False):
     """The terms, weights and evaluations of a configuration after one epoch of four steps."""
     import tensorflow as tf
@@ -99,11 +74,13 @@ def measured(name, compiled=False):
     from vae_lab.config.settings import settings_of
     from vae_lab.data.images import run_images
     from vae_lab.run.program import new_program
-    from vae_lab.testing.combination import TINY
+    from vae_lab.testing.combination import LEVELS, padded_digits, tiny
 
-    words = overrides_of(CONFIGURATIONS[name], TINY)
+    choices = PLAIN | CONFIGURATIONS[name]
+    words = [f"{axis}={option}" for axis, option in choices.items()]
+    words += [word for axis, option in choices.items() for word in tiny(axis, option)]
     jit = f"training.jit={str(compiled).lower()}"
-    settings = settings_of(compose.compose_unchecked("data=mnist", "data.facts.levels=17", *words, *SMALL, jit))
+    settings = settings_of(compose.compose_unchecked("data=mnist", f"data.facts.levels={LEVELS}", *words, *SMALL, jit))
     images = run_images(padded_digits(), parts.make(settings.options["binarization"]))
     program = new_program(settings, images)
     last = list(program.trainer.train(tf.constant(images.train.pixels), 0, 1))[-1]

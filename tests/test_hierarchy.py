@@ -257,7 +257,6 @@ def test_one_layer_has_no_rates_of_layers(program):
     assert layer_metrics(built.model, "test", images.fixed["test"].rows(slice(5)), settings.evaluation, mean) == {}
 
 
-REFUSED = ("analytic_kl", "relaxed")
 ESTIMATORS = [
     "combination_importance_weighted", "doubly_reparameterized", "importance_weighted", "monte_carlo",
     "multiply_importance_weighted", "partially_importance_weighted", "renyi", "sticking_the_landing", "thermodynamic",

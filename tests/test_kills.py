@@ -7,21 +7,14 @@ import subprocess
 import sys
 
 import pytest
-from conftest import CHECKOUT
+from conftest import CHECKOUT, CUT_OFF
 from hydra.core.global_hydra import GlobalHydra
 from kill_sweep import differences, runs
 
 SWEEP = (
     "-m",
     "seed=0,1",
-    "encoder.hidden=[16]",
-    "decoder.hidden=[16]",
-    "latent_size=2",
-    "training.jit=false",
-    "training.epochs=6",
-    "training.checkpoint_seconds=0",
-    "evaluation.images_every=2",
-    "evaluation.importance_samples=5",
+    *CUT_OFF,
     "evaluation.pictures=[training]",
 )
 CHECKPOINT = r"/checkpoints/.*\.npz$"

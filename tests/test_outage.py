@@ -12,6 +12,7 @@ import time
 import urllib.request
 
 import pytest
+from conftest import CUT_OFF
 from proxy import Proxy
 
 from vae_lab.config.compose import compose
@@ -24,17 +25,7 @@ from vae_lab.tracking.tracked_run import TrackedRun
 
 pytestmark = pytest.mark.slow
 
-TINY = (
-    "encoder.hidden=[16]",
-    "decoder.hidden=[16]",
-    "latent_size=2",
-    "training.jit=false",
-    "training.epochs=6",
-    "training.checkpoint_seconds=0",
-    "evaluation.importance_samples=5",
-    "evaluation.images_every=2",
-    "evaluation.pictures=[loss_curves,training]",
-)
+TINY = (*CUT_OFF, "evaluation.pictures=[loss_curves,training]")
 TRIES = 4
 
 

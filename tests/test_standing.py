@@ -7,6 +7,7 @@ import time
 
 import numpy as np
 import pytest
+from conftest import CUT_OFF
 from hydra.core.utils import JobStatus
 
 from vae_lab.config.compose import compose, compose_unchecked
@@ -28,17 +29,7 @@ from vae_lab.tracking.standing import standings, standings_in
 from vae_lab.tracking.store import open_store
 from vae_lab.tracking.tracked_run import TrackedRun
 
-TINY = (
-    "encoder.hidden=[16]",
-    "decoder.hidden=[16]",
-    "latent_size=2",
-    "training.jit=false",
-    "training.epochs=6",
-    "training.checkpoint_seconds=0",
-    "evaluation.importance_samples=5",
-    "evaluation.images_every=2",
-    "evaluation.pictures=false",
-)
+TINY = (*CUT_OFF, "evaluation.pictures=false")
 
 
 def store_of(cfg):

@@ -4,7 +4,6 @@ import contextlib
 import importlib
 import io
 import os
-import runpy
 import subprocess
 import sys
 
@@ -14,6 +13,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
+from vae_lab.commands.train import train as train_by
 from vae_lab.config.compose import compose_unchecked, evaluation_of, from_yaml, to_yaml
 from vae_lab.config.settings import settings_of
 from vae_lab.errors import UsageError
@@ -113,9 +113,8 @@ WORDS = {
 
 @pytest.fixture
 def train(monkeypatch, tmp_path):
-    """scripts/train.py in this process: (its exit code, what it wrote to stdout, and to stderr)."""
+    """`train` in this process: (its exit code, what it wrote to stdout, and to stderr)."""
     monkeypatch.setenv("VAE_LAB_HOME", str(tmp_path))
-    program = runpy.run_path(str(CHECKOUT / "scripts" / "train.py"))
 
     def run(*words):
         monkeypatch.setattr(sys, "argv", ["scripts/train.py", *words])
@@ -125,7 +124,7 @@ def train(monkeypatch, tmp_path):
         with contextlib.redirect_stdout(printed), pytest.MonkeyPatch.context() as patch:
             patch.setattr(sys.stderr, "write", errors.write)
             try:
-                program["train"](list(words))
+                train_by(list(words))
             except SystemExit as end:
                 code = end.code
         return code or 0, printed.getvalue(), errors.getvalue()

@@ -25,8 +25,10 @@ def train(*overrides: str):
     Returns:
       What `load_run` returns.
     """
-    from vae_lab.run.loaded import train_one
+    from vae_lab.console.start_up import quiet_start
 
+    with quiet_start():
+        from vae_lab.run.single import train_one
     return train_one(*overrides)
 
 

@@ -1,4 +1,4 @@
-"""Bars on a terminal: one for the job, one for the sweep. Elsewhere `vae_lab.console.progress` prints lines."""
+"""Bars on a terminal or in a notebook: one for the job, one for the sweep. Elsewhere progress is printed in lines."""
 
 import logging
 import multiprocessing
@@ -14,9 +14,10 @@ SECONDS_BETWEEN_LOOKS = 0.2
 LONGEST_HEAD = 36  # the rest of a line of 80 is the bar's and the numbers'
 
 
-def on_terminal() -> bool:
+def on_screen() -> bool:
     """Whether a person looks at what this process prints, and no other process writes beside it."""
-    return sys.stdout.isatty() and multiprocessing.current_process().name == "MainProcess"
+    looked_at = sys.stdout.isatty() or Console().is_jupyter
+    return looked_at and multiprocessing.current_process().name == "MainProcess"
 
 
 class Bars:
@@ -27,7 +28,7 @@ class Bars:
       number: the job's place in the sweep, from 0.
       total: how many jobs the sweep has; a single one gets no bar of the sweep.
       epochs: how many epochs the job has.
-      screen: the terminal.
+      screen: the terminal, or the notebook.
     """
 
     def __init__(self, head: str, number: int, total: int, epochs: int, screen: Console | None = None):

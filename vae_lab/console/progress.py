@@ -1,10 +1,10 @@
-"""What a person sees while jobs run: bars on a terminal, elsewhere a line every few seconds; one at each job's end."""
+"""What a person sees while jobs run: bars, or where no screen is a line every few seconds; one at each job's end."""
 
 import logging
 import time
 from typing import Any
 
-from vae_lab.console.bars import Bars, on_terminal
+from vae_lab.console.bars import Bars, on_screen
 from vae_lab.report.format import clock
 
 log = logging.getLogger("vae_lab")
@@ -30,7 +30,7 @@ class Progress:
         self.began = time.monotonic()
         self.printed = self.began
         self.first: tuple[float, float] | None = None  # time and epoch of the first report: compilation is over
-        self.bars = Bars(self.head, number, total, epochs) if on_terminal() else None
+        self.bars = Bars(self.head, number, total, epochs) if on_screen() else None
 
     def starts(self, again: bool, why: str | None = None) -> None:
         """Says that the job begins, or goes on where it was cut off; and `why`, where something like it is done."""

@@ -13,6 +13,11 @@ OF_A_LAYER = re.compile(r"(rate|active_units)_[1-9]\d*")
 OF_AN_EPOCH = ("bound", "loss")  # beside the first three, while a model trains
 
 
+def is_count(name: str) -> bool:
+    """Whether a quantity is a number of things."""
+    return name.startswith("active_units")
+
+
 def is_quantity(name: str) -> bool:
     """Whether a name is one of these, or that of its standard error."""
     known = (*QUANTITIES, *OF_AN_EPOCH, "posterior_mean")

@@ -7,6 +7,12 @@ MEAN_DRAWS = 64  # in pairs of noise and its negative
 MEAN_SEED = (0, 64)
 
 
+def mean_noise(size, seed=MEAN_SEED):
+    """The noise [MEAN_DRAWS, size] that a mean by samples is over: pairs of a draw and its negative."""
+    noise = tf.random.stateless_normal((MEAN_DRAWS // 2, size), seed)
+    return tf.concat([noise, -noise], axis=0)
+
+
 class GaussianFlow(tfp.distributions.TransformedDistribution):
     """A diagonal Gaussian under a flow, with a mean by samples.
 
@@ -19,7 +25,5 @@ class GaussianFlow(tfp.distributions.TransformedDistribution):
 
     def _mean(self):
         loc, scale = self.distribution.mean(), self.distribution.stddev()
-        noise = tf.random.stateless_normal((MEAN_DRAWS // 2, loc.shape[-1]), MEAN_SEED)
-        noise = tf.concat([noise, -noise], axis=0)
-        noise = tf.reshape(noise, (MEAN_DRAWS, *[1] * (len(loc.shape) - 1), loc.shape[-1]))
+        noise = tf.reshape(mean_noise(loc.shape[-1]), (MEAN_DRAWS, *[1] * (len(loc.shape) - 1), loc.shape[-1]))
         return tf.reduce_mean(self.bijector.forward(loc + scale * noise), axis=0)

@@ -3,10 +3,9 @@
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-tfd = tfp.distributions
+from vae_lab.layers.gaussian_flow import MEAN_DRAWS, mean_noise
 
-MEAN_DRAWS = 64  # in pairs of noise and its negative
-MEAN_SEED = 64
+tfd = tfp.distributions
 
 
 class GaussianLayers(tfp.distributions.Distribution):
@@ -86,8 +85,8 @@ class GaussianLayers(tfp.distributions.Distribution):
         ones = [1] * len(self._batch_shape())
 
         def noise(layer):
-            half = tf.random.stateless_normal((MEAN_DRAWS // 2, *ones, self._sizes[layer]), (MEAN_SEED, layer))
-            return tf.concat([half, -half], axis=0)
+            size = self._sizes[layer]
+            return tf.reshape(mean_noise(size, (MEAN_DRAWS, layer)), (MEAN_DRAWS, *ones, size))
 
         return tf.reduce_mean(self._drawn(noise), axis=0)
 

@@ -11,7 +11,7 @@ from vae_lab.errors import UsageError
 from vae_lab.study.plan import plan
 from vae_lab.study.study import PlannedJob, Study, make_study, seed_in, settings_in
 from vae_lab.tracking.artifacts import artifact
-from vae_lab.tracking.records import read_run, runs_tagged
+from vae_lab.tracking.records import read_run, runs_with_tag
 from vae_lab.tracking.store import Store
 
 
@@ -51,8 +51,9 @@ def with_added(store: Store, study: Study) -> Study:
     if "=" in study.name:  # of no experiment: it is called by what it sweeps, and no seeds are added to it
         return study
     first = {job.evaluation: job for job in reversed(study.jobs) if not job.added}
-    # One search, however many jobs: a server is asked once a value.
-    runs = [run for run in runs_tagged(store, "vae_lab.kind", "run") if run.tags.get(added_tag(study.name)) in first]
+    runs = [
+        run for run in runs_with_tag(store, added_tag(study.name), *first) if run.experiment_id == store.experiment_id
+    ]
     there, added = {(job.arm, job.seed) for job in study.jobs}, []
     for run in sorted(runs, key=lambda run: int(run.params.get("seed", 0))):
         beside = first[run.tags[added_tag(study.name)]]

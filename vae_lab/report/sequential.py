@@ -15,6 +15,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from vae_lab.evaluation.quantities import is_count
 from vae_lab.report.comparison import Comparison, Runs, compare
 from vae_lab.report.confidence_sequence import bounds
 from vae_lab.report.statistics import ALPHA
@@ -23,7 +24,6 @@ from vae_lab.report.verdicts import MET, MISSED, Verdict
 from vae_lab.study.expectations import Expectation, value_of
 from vae_lab.study.study import Study
 
-COUNTS = ("active_units",)  # metrics that are numbers of things
 NOT_BY_COUNTS = "counts are not decided by the sequential rule"
 
 
@@ -82,7 +82,7 @@ class Course:
 
 def claims(study: Study) -> list[Expectation]:
     """The study's claims that the rule decides."""
-    return [one for one in study.expected if one.judged and not one.metric.endswith(COUNTS)]
+    return [one for one in study.expected if one.judged and not is_count(one.metric.rpartition("/")[2])]
 
 
 def courses_of(study: Study, runs: Runs) -> tuple[Course, ...]:

@@ -6,20 +6,16 @@ from pathlib import Path
 from typing import Any
 
 from vae_lab.config import compose
-from vae_lab.config.composer import compose_chosen
-from vae_lab.config.credentials import kept_apart
 from vae_lab.config.settings import Settings, settings_of
-from vae_lab.console.notebook_bar import NotebookBar
 from vae_lab.data.images import RunImages
 from vae_lab.errors import UsageError
 from vae_lab.evaluation.final import final_metrics
 from vae_lab.run.checkpoint import checkpoints_of
 from vae_lab.run.fit import put_selected_weights
-from vae_lab.run.job import run_job
 from vae_lab.run.program import Program, images_of, new_program
 from vae_lab.study.identity import differences, identity_of
 from vae_lab.tracking.artifacts import CONFIG, WEIGHTS, identity_of_run
-from vae_lab.tracking.records import RunRecord, fetch_artifact, read_run, run_of
+from vae_lab.tracking.records import RunRecord, fetch_artifact, read_run
 from vae_lab.tracking.store import open_store
 
 
@@ -91,21 +87,3 @@ def load_run(run_id: str, *overrides: str, tracking_uri: str | None = None) -> L
         else:
             epoch = put_selected_weights(checkpoint, program.model)
     return LoadedRun(record, epoch, settings, images, program, differences(before, identity) if before else [])
-
-
-def train_one(*overrides: str) -> LoadedRun:
-    """Trains one run, or finds that it is done, and brings it back; see `vae_lab.train`.
-
-    Raises:
-      UsageError: where the configuration cannot run, or is of several.
-    """
-    cfg, choices = compose_chosen(overrides)
-    if cfg.study is not None or cfg.sweep.plan:
-        raise UsageError("this trains one run: an experiment that is a study, and a plan, are of the command line")
-    words = [kept_apart(word) for word in overrides]
-    with NotebookBar() as bar:
-        run_job(cfg, words, choices, bar.reporting)
-    store = open_store(cfg.tracking.uri, cfg.tracking.experiment_name)
-    made = run_of(store, identity_of(settings_of(cfg)).evaluation)
-    assert made is not None, "the job has just made it"
-    return load_run(made.run_id, tracking_uri=cfg.tracking.uri)

@@ -55,7 +55,7 @@ def combinations_with(axis: str, name: str) -> list[Combination]:
     """Few legal combinations in which the option meets every option of another axis that it is legal with."""
     legal, _ = combinations(f"data.facts.levels={LEVELS}", only={axis: name})
     if not legal:
-        raise AssertionError(f"{axis}={name}: it is legal in no combination; see scripts/pairs.py for the reasons")
+        raise AssertionError(f"{axis}={name}: it is legal in no combination; `vae-lab pairs` has the reasons")
     place = AXES.index(axis)
 
     def of_option(combination: Combination) -> set[Pair]:

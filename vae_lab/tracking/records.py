@@ -74,14 +74,11 @@ def runs_of(store: Store, tag: str, identities: Iterable[str]) -> dict[str, list
 
     Args:
       tag: "vae_lab.training" or "vae_lab.evaluation".
-      identities: as these tags have them. However many, the store is asked twice, or a server once a page of its runs.
+      identities: as these tags have them. However many, the store is asked twice.
     """
     found: dict[str, list[RunRecord]] = {identity: [] for identity in identities}
     tags = (tag, ADOPTED[tag])
-    if database_path(store.uri) or len(found) == 1:
-        there = [run for key in tags for run in runs_with_tag(store, key, *found)]
-    else:
-        there = runs_with_tag(store, "vae_lab.kind", "run")
+    there = [run for key in tags for run in runs_with_tag(store, key, *found)]
     for run in sorted({run.run_id: run for run in there}.values(), key=lambda run: run.started):
         if run.experiment_id == store.experiment_id:
             for identity in {run.tags[key] for key in tags if key in run.tags} & found.keys():
@@ -147,20 +144,22 @@ def children(store: Store, parent: str) -> list[RunRecord]:
 def runs_with_tag(store: Store, key: str, *values: str) -> list[RunRecord]:
     """All runs of the store, whatever their MLflow experiment, whose tag has one of these values.
 
-    First started first; a server is asked once a value.
+    First started first. A server is asked once, too: it knows no list of values, so that of several it is asked for
+    every run that has the tag.
     """
     if path := database_path(store.uri):
         return [RunRecord(**fields) for fields in database.read_runs(path, key, values)]
     experiments = [experiment.experiment_id for experiment in store.client.search_experiments()]
-    return [run for value in values for run in _searched(store, experiments, key, value)]
+    wanted = f"= '{values[0]}'" if len(values) == 1 else "LIKE '%'"
+    return [run for run in _searched(store, experiments, f"tags.`{key}` {wanted}") if run.tags[key] in values]
 
 
-def _searched(store: Store, experiments: Sequence[str], key: str, value: str) -> list[RunRecord]:
+def _searched(store: Store, experiments: Sequence[str], wanted: str) -> list[RunRecord]:
     found, token = [], None
     while True:
         page = store.client.search_runs(
             experiments,
-            filter_string=f"tags.`{key}` = '{value}'",
+            filter_string=wanted,
             order_by=["attributes.start_time ASC"],
             max_results=RUNS_A_PAGE,
             page_token=token,

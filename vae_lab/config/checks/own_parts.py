@@ -35,4 +35,4 @@ def check_own_parts(cfg: Config) -> None:
                 raise UsageError(f"{key}: {name} is one of our own names; choose another")
             if not isinstance(option, Mapping) or not option.get("_target_"):
                 raise UsageError(f"{key}={shown(option)} must be {{_target_: CLASS}}, with its settings")
-            check_target(key, key, str(option["_target_"]), option)
+            check_target(key, str(option["_target_"]), option)

@@ -81,7 +81,7 @@ def why_refused(target: Any, libraries: Mapping[str, str] = OPTIMIZERS) -> str |
         of_library = "".join(f" or {library}" for library in libraries)
         return (
             f"{target} is no class of vae_lab's parts{of_library}, and is not imported; a package of your own is "
-            "named in its project's pyproject.toml, [tool.vae_lab] packages"
+            "named in its project's pyproject.toml, [tool.vae_lab] packages: start within its folder"
         )
     path = source(module)
     if path is None:
