@@ -1,19 +1,15 @@
 """What a job of a sweep costs beside its training."""
 
 import os
-import runpy
-import sys
 import tempfile
 import time
 from collections import defaultdict
 from dataclasses import dataclass
 from functools import wraps
-from pathlib import Path
 from statistics import mean, median
 
 from benchmarks.workers import Worker
 
-SCRIPT = Path(__file__).resolve().parent.parent / "scripts" / "train.py"
 QUICKSTART = ("experiment=quickstart",)
 QUICK = ("-m", "seed=0,1", "encoder.hidden=[16]", "decoder.hidden=[16]", "training.epochs=2")
 
@@ -38,6 +34,7 @@ class Job:
 
 def build():
     """Returns a function that runs a sweep by its overrides, and reads its jobs back from the store."""
+    from vae_lab.commands.train import train
     from vae_lab.console.progress import Progress
     from vae_lab.tracking.store import open_store
     from vae_lab.tracking.tracked_run import TrackedRun
@@ -78,8 +75,7 @@ def build():
     def sweep(overrides):
         with tempfile.TemporaryDirectory() as home:
             os.environ["VAE_LAB_HOME"] = home
-            sys.argv = [str(SCRIPT), *overrides]
-            runpy.run_path(str(SCRIPT), run_name="__main__")
+            train(list(overrides))
             store = open_store(f"sqlite:///{home}/outputs/mlflow.db", "vae_lab")
             parent, *jobs = sorted(store.client.search_runs([store.experiment_id]), key=lambda run: run.info.start_time)
             ends = [parent.info.start_time, *(job.info.end_time for job in jobs)]
