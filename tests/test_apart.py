@@ -33,7 +33,9 @@ def sweep(monkeypatch, tmp_path):
         monkeypatch.setenv("VAE_LAB_HOME", str(tmp_path / name))
         monkeypatch.setattr(sys, "argv", ["scripts/train.py", "-m", *TINY, *words])
         GlobalHydra.instance().clear()
-        runpy.run_path(str(CHECKOUT / "scripts" / "train.py"), run_name="__main__")
+        with pytest.raises(SystemExit) as end:
+            runpy.run_path(str(CHECKOUT / "scripts" / "train.py"), run_name="__main__")
+        assert not end.value.code
         return look_into(f"sqlite:///{tmp_path / name}/outputs/mlflow.db", "vae_lab")
 
     yield run

@@ -167,7 +167,8 @@ def test_ui_serves_a_page_on_this_machine_alone_until_it_is_told_to_end(ending, 
     experiment = open_store(uri, "vae_lab", str(tmp_path / "artifacts")).experiment_id
     words = [sys.executable, "-m", "vae_lab", "ui", f"port={port}", f"tracking.uri={uri}"]
     with (tmp_path / "log.txt").open("w") as log:
-        process = subprocess.Popen(words, cwd=CHECKOUT, stdout=log, stderr=log)
+        # A test that was started in the background would hand on that Ctrl-C is not heard.
+        process = subprocess.Popen(words, cwd=CHECKOUT, stdout=log, stderr=log, preexec_fn=hear_ctrl_c)
     try:
         while process.poll() is None and not listening(port):
             time.sleep(0.2)
@@ -182,6 +183,10 @@ def test_ui_serves_a_page_on_this_machine_alone_until_it_is_told_to_end(ending, 
             time.sleep(0.2)
     finally:
         process.kill()
+
+
+def hear_ctrl_c():
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def listening(port):
