@@ -2,14 +2,10 @@
 
 import os
 import re
-import runpy
 import shlex
-import signal
-import sys
 
 import pytest
-from conftest import CHECKOUT
-from hydra.core.global_hydra import GlobalHydra
+from in_process import train
 from sqlalchemy import make_url
 
 from benchmarks.report_time import Size, fill
@@ -25,7 +21,6 @@ GIVEN = {"latent_size": ["2", "3"], "seed": ["0", "1"]}
 @pytest.fixture
 def finished(monkeypatch, capsys):
     """A sweep in this process whose jobs are all done: home -> train.py's exit code, what it printed, the store."""
-    before = signal.getsignal(signal.SIGTERM)
 
     def run(home):
         home.mkdir(parents=True)
@@ -36,19 +31,10 @@ def finished(monkeypatch, capsys):
         size = Size(arms=2, seeds=2, epochs=3, images=5)
         fill(store, home / "outputs", size, [job.identity.evaluation for job in jobs])
         words = [f"{key}={','.join(values)}" for key, values in GIVEN.items()]
-        monkeypatch.setattr(sys, "argv", ["scripts/train.py", "-m", *words])
-        GlobalHydra.instance().clear()
         capsys.readouterr()
-        code = 0
-        try:
-            runpy.run_path(str(CHECKOUT / "scripts" / "train.py"), run_name="__main__")
-        except SystemExit as end:
-            code = end.code
-        return code or 0, capsys.readouterr().out, look_into(tracking.uri, tracking.experiment_name)
+        return train(home, "-m", *words), capsys.readouterr().out, look_into(tracking.uri, tracking.experiment_name)
 
-    yield run
-    signal.signal(signal.SIGTERM, before)
-    GlobalHydra.instance().clear()
+    return run
 
 
 def test_a_report_that_fails_leaves_the_sweep_finished_and_says_how_to_come_to_it(finished, tmp_path, monkeypatch):

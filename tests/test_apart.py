@@ -1,13 +1,9 @@
 """Sweeps and searches of many structures: in a process of their own, which is replaced as it grows."""
 
 import os
-import runpy
-import signal
-import sys
 
 import pytest
-from conftest import CHECKOUT
-from hydra.core.global_hydra import GlobalHydra
+from in_process import train
 
 from vae_lab.sweep import apart, multirun
 from vae_lab.tracking.records import metric_history, runs_tagged
@@ -25,22 +21,14 @@ TINY = (
 
 
 @pytest.fixture
-def sweep(monkeypatch, tmp_path):
+def sweep(tmp_path):
     """scripts/train.py -m in this process, into a store of its own: name and overrides -> the store."""
-    before = signal.getsignal(signal.SIGTERM)
 
     def run(name, *words):
-        monkeypatch.setenv("VAE_LAB_HOME", str(tmp_path / name))
-        monkeypatch.setattr(sys, "argv", ["scripts/train.py", "-m", *TINY, *words])
-        GlobalHydra.instance().clear()
-        with pytest.raises(SystemExit) as end:
-            runpy.run_path(str(CHECKOUT / "scripts" / "train.py"), run_name="__main__")
-        assert not end.value.code
+        assert train(tmp_path / name, "-m", *TINY, *words) == 0
         return look_into(f"sqlite:///{tmp_path / name}/outputs/mlflow.db", "vae_lab")
 
-    yield run
-    signal.signal(signal.SIGTERM, before)
-    GlobalHydra.instance().clear()
+    return run
 
 
 def told(store):

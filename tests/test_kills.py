@@ -1,14 +1,13 @@
 """A sweep that is killed three times; `kill_sweep.py` does it as often as one likes, at random moments."""
 
 import os
-import runpy
 import signal
 import subprocess
 import sys
 
 import pytest
 from conftest import CHECKOUT, CUT_OFF
-from hydra.core.global_hydra import GlobalHydra
+from in_process import train
 from kill_sweep import differences, runs
 
 SWEEP = (
@@ -33,30 +32,14 @@ def killed_at(home, moment):
     assert done.returncode == -signal.SIGKILL, done.stdout + done.stderr[-3000:]
 
 
-@pytest.fixture
-def to_its_end(monkeypatch):
-    """Runs the sweep in this process."""
-    before = signal.getsignal(signal.SIGTERM)
-
-    def run(home):
-        monkeypatch.setenv("VAE_LAB_HOME", str(home))
-        monkeypatch.setattr(sys, "argv", ["scripts/train.py", *SWEEP])
-        GlobalHydra.instance().clear()
-        runpy.run_path(str(CHECKOUT / "scripts" / "train.py"), run_name="train")["train"](list(SWEEP))
-
-    yield run
-    signal.signal(signal.SIGTERM, before)
-    GlobalHydra.instance().clear()
-
-
 @pytest.mark.slow
-def test_a_sweep_that_is_killed_three_times_ends_as_one_that_was_left_alone(to_its_end, tmp_path, capfd):
+def test_a_sweep_that_is_killed_three_times_ends_as_one_that_was_left_alone(tmp_path, capfd):
     alone, killed = tmp_path / "alone", tmp_path / "killed"
-    to_its_end(alone)
+    assert train(alone, *SWEEP) == 0
     for moment in MOMENTS.values():
         killed_at(killed, moment)
     capfd.readouterr()
-    to_its_end(killed)
+    assert train(killed, *SWEEP) == 0
     assert "goes on" in capfd.readouterr().out  # it was taken up, and not begun anew
     one, other = runs(alone), runs(killed)
     assert len(one) == 2

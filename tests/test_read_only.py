@@ -1,18 +1,14 @@
 """A store that can be read and not written to, as an archive is: reported, compared and brought back."""
 
 import importlib
-import runpy
 import shutil
-import signal
 import sqlite3
 import subprocess
-import sys
 from contextlib import closing
 
 import numpy as np
 import pytest
-from conftest import CHECKOUT
-from hydra.core.global_hydra import GlobalHydra
+from in_process import train
 
 from vae_lab.errors import UsageError
 from vae_lab.run.loaded import load_run
@@ -37,14 +33,7 @@ SWEEP = (
 def archive(tmp_path_factory):
     """The home of a sweep, which even root cannot write to."""
     home, original = tmp_path_factory.mktemp("archive"), tmp_path_factory.mktemp("original") / "home"
-    before = signal.getsignal(signal.SIGTERM)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("VAE_LAB_HOME", str(home))
-        patch.setattr(sys, "argv", ["scripts/train.py", *SWEEP])
-        GlobalHydra.instance().clear()
-        runpy.run_path(str(CHECKOUT / "scripts" / "train.py"), run_name="train")["train"](list(SWEEP))
-    GlobalHydra.instance().clear()
-    signal.signal(signal.SIGTERM, before)
+    assert train(home, *SWEEP) == 0
     shutil.copytree(home, original, ignore=shutil.ignore_patterns("mlflow.db*"))
     name = "outputs/mlflow.db"  # which this process has open: SQLite copies it, with what is still in its log
     with closing(sqlite3.connect(home / name)) as there, closing(sqlite3.connect(original / name)) as copy:

@@ -6,13 +6,10 @@ import io
 import json
 import os
 import re
-import runpy
 import signal
-import sys
 
+import in_process
 import pytest
-from conftest import CHECKOUT
-from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from vae_lab.errors import UsageError
@@ -226,26 +223,16 @@ def home(tmp_path_factory):
 def train(monkeypatch, home):
     """scripts/train.py in this process: (its exit code, what it printed)."""
     monkeypatch.setenv("VAE_LAB_HOME", str(home))
-    before = signal.getsignal(signal.SIGTERM)
 
     def run(name, *words):
         names = [f"tracking.experiment_name={name}", f"hydra.sweeper.study_name={name}"]
         options = ["hydra/sweeper=optuna", *names, *TINY, *QUICK, *words]
-        monkeypatch.setattr(sys, "argv", ["scripts/train.py", "-m", *options])
-        GlobalHydra.instance().clear()
-        code, printed = 0, io.StringIO()
-        # Another object as sys.stderr, and absl would close the one it knows when Hydra sets up the logs.
-        with contextlib.redirect_stdout(printed), pytest.MonkeyPatch.context() as patch:
-            patch.setattr(sys.stderr, "write", printed.write)
-            try:
-                runpy.run_path(str(CHECKOUT / "scripts" / "train.py"), run_name="__main__")
-            except SystemExit as end:
-                code = end.code
-        return code or 0, printed.getvalue()
+        printed = io.StringIO()
+        with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
+            code = in_process.train(home, "-m", *options)
+        return code, printed.getvalue()
 
-    yield run
-    signal.signal(signal.SIGTERM, before)
-    GlobalHydra.instance().clear()
+    return run
 
 
 def found(home, name, printed):
