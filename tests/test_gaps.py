@@ -203,3 +203,35 @@ def test_a_finished_run_is_evaluated_again_with_its_gaps(own_home, order_of, tmp
         assert record.metrics["test/amortization_gap_se"] == pytest.approx(error, rel=1e-12)
         np.testing.assert_array_equal(values["gap_rows"], [0, 90, 180, 269, 359])
     assert record.metrics["test/elbo"] == run.data.metrics["test/elbo"]
+
+
+@pytest.mark.slow
+def test_an_evaluation_that_is_cut_off_finds_again_only_what_it_had_not_found(own_home, order_of, monkeypatch):
+    from vae_lab.evaluation import gaps
+    from vae_lab.run.work import evaluate, train
+    from vae_lab.tracking.records import read_run
+
+    small = ("encoder.hidden=[8]", "decoder.hidden=[8]", "latent_size=2", "training.jit=false", "training.epochs=1")
+    quick = ("evaluation.importance_samples=5", "evaluation.images_every=0", "evaluation.pictures=false")
+    fast = ("images=60", "annealing_steps=3", "leapfrog_steps=1", "optimization_steps=3", "samples=50")
+    order = order_of(compose(*small, *quick), "gaps cut off", {"vae_lab.arm": "gaps", "vae_lab.overrides": "[]"})
+    train(order, lambda result, metrics: None)
+    (run,) = order.store.client.search_runs([order.store.experiment_id], "attributes.run_name = 'gaps cut off'")
+    trained = read_run(order.store, run.info.run_id)
+    again = order_of(compose(*small, *quick, *(f"evaluation.gaps.{word}" for word in fast)), "gaps again")
+    whole, done, of_chunk = evaluate(again, trained), [], gaps.GapEvaluator.chunk
+
+    def interrupted(self, x, number):
+        if number == 2 and len(done) == 2:
+            raise KeyboardInterrupt
+        done.append(number)
+        return of_chunk(self, x, number)
+
+    monkeypatch.setattr(gaps.GapEvaluator, "chunk", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(again, trained)
+    (cut,) = order.store.client.search_runs([order.store.experiment_id], "attributes.status = 'KILLED'")
+    done.append("goes on")
+    assert evaluate(again, trained, cut.info.run_id) == whole
+    assert done == [0, 1, "goes on", 2]
+    assert not again.checkpoints_of(cut.info.run_id).folder.exists()

@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from vae_lab.binarization import intensities
 from vae_lab.config import compose
 from vae_lab.config.parts import make
 from vae_lab.decoder.linear import Linear as LinearDecoder
@@ -249,6 +250,27 @@ def test_rates_of_the_layers_sum_to_the_rate(posterior, program):
     np.testing.assert_allclose(by_layer.sum(axis=1), found["rate"], rtol=1e-4, atol=1e-4)
     metrics = layer_metrics(built.model, "test", test, settings.evaluation, found["posterior_mean"])
     assert set(metrics) == {f"test/{name}_{layer}" for name in ("rate", "active_units") for layer in (1, 2)}
+
+
+@pytest.mark.parametrize("posterior", ["bottom_up", "ladder"])
+def test_free_bits_are_given_to_each_layer(posterior, program):
+    settings, images, built = program(f"posterior={posterior}", *layered())
+    some, seed = images.fixed["test"].rows(slice(50)), tf.constant([0, 7])
+    x = intensities(some.pixels, some.levels)
+    plain = make(settings.options["estimator"])
+    q, p = built.model.encode(x), built.model.latent_prior()
+    z = q.sample(1, seed=seed)
+    rates = [
+        float(tf.reduce_mean(of_q - of_p))
+        for of_q, of_p in zip(q.layer_log_probs(z), p.layer_log_probs(z), strict=True)
+    ]
+    plain, free = plain(built.model, x, seed), sum(rates) / 2  # more than the one has, less than the other
+    assert min(rates) < free < max(rates)
+    words = [f"posterior={posterior}", *layered(f"estimator.free_bits={free}")]
+    terms = make(program(*words)[0].options["estimator"])(built.model, x, seed)
+    for name in ("rate", "distortion", "elbo", "bound"):
+        np.testing.assert_array_equal(getattr(terms, name), getattr(plain, name))
+    np.testing.assert_allclose(terms.loss, plain.distortion + max(rates) + free, rtol=1e-5)
 
 
 def test_one_layer_has_no_rates_of_layers(program):

@@ -16,4 +16,4 @@ class MonteCarlo(Objective):
         z = q.sample(self.groups * self.samples, seed=seed)
         rate = tf.reduce_mean(q.log_prob(z) - p.log_prob(z), axis=0)
         distortion = -tf.reduce_mean(model.decode(z).log_prob(x), axis=0)
-        return self.elbo_terms(rate, distortion, epoch)
+        return self.elbo_terms(rate, distortion, epoch, self.layer_rates(q, p, z))

@@ -14,7 +14,8 @@ class Objective(Estimator):
       beta: weight of the rate in the loss (Higgins et al. 2017).
       warmup_epochs: epochs over which that weight rises linearly from 0 (Bowman et al. 2016; Sonderby et al. 2016).
       cycle_epochs: after so many epochs the rise begins again (Fu et al. 2019); None for a single one.
-      free_bits: nats of the batch's mean rate that cost nothing (Kingma et al. 2016, eq. 15, all latents one group).
+      free_bits: nats of the batch's mean rate that cost nothing (Kingma et al. 2016, eq. 15): of each layer of latents,
+        where there are layers.
 
     None of these changes the reported rate, distortion, ELBO or bound.
     """
@@ -45,9 +46,18 @@ class Objective(Estimator):
         q = model.posterior.distribution(features, stop_gradient=True)
         return z, p, q.log_prob(z) - p.log_prob(z), -model.decode(z).log_prob(x)
 
-    def elbo_terms(self, rate, distortion, epoch=None) -> Terms:
-        """rate [B] and distortion [B] -> the terms of an estimator of the ELBO."""
-        charged = tf.maximum(tf.reduce_mean(rate), self.free_bits) if self.free_bits else rate
+    def layer_rates(self, q, p, z):
+        """z [S,B,L] from q -> the rate of each layer of latents, a list of [B]; None where one limit is for all."""
+        if not self.free_bits or not (hasattr(q, "layer_log_probs") and hasattr(p, "layer_log_probs")):
+            return None
+        layers = zip(q.layer_log_probs(z), p.layer_log_probs(z), strict=True)
+        return [tf.reduce_mean(of_q - of_p, axis=0) for of_q, of_p in layers]
+
+    def elbo_terms(self, rate, distortion, epoch=None, layers=None) -> Terms:
+        """rate [B], distortion [B], what the rate is the sum of (or None) -> the terms of an estimator of the ELBO."""
+        charged = rate
+        if self.free_bits:
+            charged = sum(tf.maximum(tf.reduce_mean(layer), self.free_bits) for layer in layers or [rate])
         elbo = -(rate + distortion)
         return Terms(distortion + self.rate_weight(epoch) * charged, rate, distortion, elbo, bound=elbo)
 

@@ -12,11 +12,18 @@ from vae_lab.evaluation.metrics import elbo_metrics, evaluate_split, own_metrics
 
 
 def final_metrics(
-    program: Any, images: RunImages, settings: Settings
+    program: Any, images: RunImages, settings: Settings, found: dict[str, dict] | None = None
 ) -> tuple[dict[str, float], dict[str, dict], dict[str, dict]]:
     """Metrics at the present weights, of the splits that `evaluation.splits` names, as far as the data have them.
 
     The ELBO of the validation images is always among them: runs are selected and searched by it.
+
+    Args:
+      program: the model, and what evaluates it.
+      images: the run's.
+      settings: the run's.
+      found: values that take long, as far as an evaluation of the same weights that was cut off has found them; new
+        ones are put there.
 
     Returns:
       Metrics by name; by split the values of each image; by split the values of each latent.
@@ -41,7 +48,7 @@ def final_metrics(
             raise UsageError(f"evaluation.metrics: {', '.join(sorted(twice))} is a name of ours; choose another")
         metrics |= own
         by_image[split] |= values
-    new, of_rows = gap_metrics(program.model, "test", images.fixed["test"], wanted)
+    new, of_rows = gap_metrics(program.model, "test", images.fixed["test"], wanted, {} if found is None else found)
     metrics |= new
     by_image["test"] |= of_rows
     if "val" in images.fixed and "val" not in by_image:

@@ -16,8 +16,9 @@ from vae_lab.randomness import seed_for
 
 log = logging.getLogger("vae_lab")
 
-CHUNK = 50  # images at once: this bounds the memory
+CHUNK = 25  # images at once: this bounds the memory, and what a run that is killed has to find again
 ADAPTING = 4  # so many times fewer chains adapt the step sizes
+Found = dict[str, dict[str, np.ndarray]]
 FAMILIES = {"full_covariance": full_covariance, "flow": flow}
 
 
@@ -87,8 +88,17 @@ class GapEvaluator:
         return np.concatenate(found)
 
 
-def gap_values(model: Any, images: Images, settings: Any, seed: int) -> tuple[dict[str, np.ndarray], np.ndarray | None]:
+def gap_values(
+    model: Any, images: Images, settings: Any, seed: int, found: Found
+) -> tuple[dict[str, np.ndarray], np.ndarray | None]:
     """Evaluates the gaps of `settings.images` images, evenly over the split.
+
+    Args:
+      model: the VAE.
+      images: the split's.
+      settings: the configuration's `evaluation.gaps`.
+      seed: the evaluation's seed.
+      found: what is there already, by chunk; new chunks are put there.
 
     Returns:
       Values of each, float64 by quantity, with "gap_rows", which they are; and where `settings.simulated` images are
@@ -97,15 +107,19 @@ def gap_values(model: Any, images: Images, settings: Any, seed: int) -> tuple[di
     rows = spread_rows(len(images), settings.images)
     evaluator, chunks = GapEvaluator(model, images.shape, settings, seed), []
     for number, first in enumerate(range(0, len(rows), CHUNK)):
-        some = images.rows(rows[first : first + CHUNK])
-        chunks.append(evaluator.chunk(intensities(some.pixels, some.levels), number))
-        log.info("inference gaps: %d of %d images", first + len(some), len(rows))
+        some, name = images.rows(rows[first : first + CHUNK]), f"gaps_{number}"
+        if name not in found:
+            found[name] = evaluator.chunk(intensities(some.pixels, some.levels), number)
+            log.info("inference gaps: %d of %d images", first + len(some), len(rows))
+        chunks.append(found[name])
     values = {name: np.concatenate([chunk[name] for chunk in chunks]) for name in chunks[0]}
     both = evaluator.both_ways(settings.simulated) if settings.simulated else None
     return values | {"gap_rows": rows.astype(np.float64)}, both
 
 
-def gap_metrics(model: Any, split: str, images: Images, settings: Any) -> tuple[dict[str, float], dict[str, Any]]:
+def gap_metrics(
+    model: Any, split: str, images: Images, settings: Any, found: Found
+) -> tuple[dict[str, float], dict[str, Any]]:
     """The inference gaps of `settings.gaps.images` images of a split: means with standard errors over them; none for 0.
 
     split/ais_log_likelihood, and what it is above the best bound of the posterior's own family, split/optimal_elbo:
@@ -118,7 +132,7 @@ def gap_metrics(model: Any, split: str, images: Images, settings: Any) -> tuple[
     """
     if not settings.gaps.images:
         return {}, {}
-    values, both_ways = gap_values(model, images, settings.gaps, settings.seed)
+    values, both_ways = gap_values(model, images, settings.gaps, settings.seed, found)
     metrics: dict[str, float] = {}
     for name, of_images in values.items():
         metrics |= mean_and_error(f"{split}/{name}", of_images) if name != "gap_rows" else {}

@@ -11,6 +11,7 @@ from vae_lab.evaluation.pictures.gallery import final_pictures
 from vae_lab.evaluation.pictures.subject import Subject
 from vae_lab.evaluation.pictures.views import Views, views_of
 from vae_lab.run.run import Run
+from vae_lab.tracking.kept import FoundValues
 
 CURVES = [f"{split}/{quantity}" for split in ("running", "val") for quantity in ("elbo", "rate", "distortion")]
 
@@ -66,7 +67,9 @@ def conclude(run: Run, selected: int, trained: int) -> dict[str, float]:
         weights: the newest value of every metric is the run's own.
     """
     began = time.perf_counter()
-    metrics, by_image, by_latent = final_metrics(run.program, run.images, run.settings)
+    metrics, by_image, by_latent = final_metrics(
+        run.program, run.images, run.settings, FoundValues(run.checkpoints.folder)
+    )
     metrics |= final_gradients(run.program, run.images, run.settings)
     seconds = time.perf_counter() - began
     run.record.tag(run.images.tags(by_image))

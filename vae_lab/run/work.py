@@ -86,8 +86,9 @@ def evaluate(order: Order, trained: RunRecord, run_id: str | None = None) -> dic
     if code := trained.other_code(order.identity.training):
         tags |= {ADOPTED_CODE: code}
     with order.open(run_id, **tags) as record:
+        checkpoints = order.checkpoints_of(record.run_id)
         try:
-            run = started(order, record, order.checkpoints_of(record.run_id))
+            run = started(order, record, checkpoints)
             with tempfile.TemporaryDirectory() as folder:
                 run.model.load_weights(fetch_artifact(order.store, trained.run_id, WEIGHTS, folder))
             metrics = conclude(run, int(epoch), int(epoch))
@@ -95,6 +96,7 @@ def evaluate(order: Order, trained: RunRecord, run_id: str | None = None) -> dic
         except (KeyboardInterrupt, SystemExit):
             record.waiting.clear()  # the next start takes these rows anew, at other times
             raise
+    checkpoints.end()
     return metrics
 
 

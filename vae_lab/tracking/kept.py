@@ -1,13 +1,17 @@
-"""What a run keeps of its own files: those that are not sent yet, and the frames that its end needs."""
+"""What a run keeps of its own: files that are not sent yet, frames that its end needs, and what took long to find."""
 
 import shutil
 import tempfile
 import weakref
+import zipfile
+from contextlib import suppress
 from pathlib import Path
+
+import numpy as np
 
 from vae_lab.tracking import frame_names
 
-WAITING, FRAMES = "files", "frames"
+WAITING, FRAMES, FOUND = "files", "frames", "found"
 
 
 class KeptFiles:
@@ -52,7 +56,31 @@ class KeptFiles:
         return sorted((self.folder / FRAMES).glob("*.png"))
 
 
+class FoundValues(dict[str, dict[str, np.ndarray]]):
+    """Arrays that took long to find, by the name of what they are, for a run that goes on after it was killed.
+
+    Args:
+      folder: the run's, named by its id: the same run finds the same values.
+    """
+
+    def __init__(self, folder: Path):
+        super().__init__()
+        self.folder = folder / FOUND
+        for path in self.folder.glob("[!.]*.npz"):
+            with suppress(OSError, ValueError, EOFError, zipfile.BadZipFile), np.load(path) as stored:
+                super().__setitem__(path.stem, dict(stored))
+
+    def __setitem__(self, name: str, values: dict[str, np.ndarray]) -> None:
+        """Writes them as a whole or not at all."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        unfinished = self.folder / f".{name}.npz"
+        with unfinished.open("wb") as file:
+            np.savez(file, allow_pickle=False, **values)
+        unfinished.replace(self.folder / f"{name}.npz")
+        super().__setitem__(name, values)
+
+
 def forget(folder: Path) -> None:
     """Removes what a run has kept in a folder: it is over."""
-    for name in (WAITING, FRAMES):
+    for name in (WAITING, FRAMES, FOUND):
         shutil.rmtree(folder / name, ignore_errors=True)
