@@ -35,7 +35,8 @@ STEPS = [step for page in PAGES for step in steps(page)]
 RUN = [step for step in STEPS if step.mode == "run"]
 CHECKED = [step for step in STEPS if step.mode == "checked"]
 # Every subcommand of `vae-lab`; those that have a script are one with it.
-SUBCOMMANDS = ["train", "evaluate", "report", "reproduce", "watch", "doctor", "pairs", "data", "compare", "new", "ui"]
+SUBCOMMANDS = ["train", "evaluate", "report", "reproduce", "watch", "doctor", "pairs", "data", "compare", "new", "ui",
+               "schema"]  # fmt: skip
 
 
 # Commands

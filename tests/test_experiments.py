@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 import yaml
 from conftest import CHECKOUT
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import best_match
 
 from vae_lab.config import checks
 from vae_lab.config.checks.facts import data_fact
@@ -22,6 +24,7 @@ from vae_lab.run.job import run_job
 from vae_lab.study.identity import identity_of
 from vae_lab.study.jobs import checked_plan
 from vae_lab.study.plan import plan, to_override
+from vae_lab.study.schema import experiment_schema
 from vae_lab.tracking import frame_names
 from vae_lab.tracking.records import children, read_run, runs_tagged
 from vae_lab.tracking.store import open_store
@@ -438,3 +441,40 @@ def test_short_form_runs_by_the_command(tmp_path):
     assert [job.tags["vae_lab.arm"] for job in jobs] == list(study["arms"])
     assert all(study["metric"] in job.metrics and job.params["data.name"] == "digits" for job in jobs)
     assert "short" not in jobs[0].params
+
+
+@pytest.fixture(scope="module")
+def validator():
+    schema = experiment_schema()
+    Draft202012Validator.check_schema(schema)
+    return Draft202012Validator(schema)
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_it_is_of_the_schema_that_editors_check_by(name, validator):
+    validator.validate(read(name))
+
+
+@pytest.mark.parametrize(
+    ("written", "told"),
+    [
+        ("studdy: {}", "studdy"),
+        ("training: {epoch: 3}", "epoch"),
+        ("training: {epochs: many}", "many"),
+        ("encoder: {widths: [3]}", "widths"),
+        ("study: {arms: {a: {priour: mvn}}, seeds: [0]}", "priour"),
+        ("study: {arms: {a: {prior: mvm}}, seeds: [0]}", "mvm"),
+        ("study: {arms: {a: {prior.component: 3}}, seeds: [0]}", "prior.component"),
+        ("study: {arms: {a: {}}, seeds: [0, 0]}", "[0, 0]"),
+        ("study: {arms: {a: {}}, seeds: [0], expected: [{arm: a, mark: X}]}", "X"),
+        ("defaults: [override /prior: mixtur]", "mixtur"),
+    ],
+)
+def test_the_schema_finds(written, told, validator):
+    error = best_match(validator.iter_errors(yaml.safe_load(written)))
+    assert told in str(error.message) + str(error.instance)
+
+
+def test_the_schema_explains_settings_by_their_comments():
+    training = experiment_schema()["properties"]["training"]["properties"]
+    assert training["select"]["description"].startswith("weights that are evaluated and kept")

@@ -16,6 +16,7 @@ SUBCOMMANDS = {
     "watch": "where a sweep stands, until it is over",
     "doctor": "close runs that say RUNNING and are dead",
     "pairs": "which options go together, and why the others do not",
+    "schema": "the JSON schema of experiment files, for editors",
     "data": "download known data sets, for machines without a network",
     "compare": "what differs between two runs",
     "ui": "open MLflow on this machine's runs",

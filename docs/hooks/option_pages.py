@@ -1,6 +1,6 @@
 """The pages of the axes, from what the code says of itself: YAML files with their comments, and docstrings.
 
-Nothing is imported: classes are found as syntax trees, so that a page costs milliseconds and no TensorFlow.
+No part is imported: classes are found as syntax trees, so that a page costs milliseconds and no TensorFlow.
 """
 
 import ast
@@ -12,10 +12,11 @@ from typing import Any
 
 import yaml
 
+from vae_lab.config.comments import comments_of
+
 CHECKOUT = Path(__file__).resolve().parents[2]
 CONF = CHECKOUT / "conf"
 NO_SETTINGS = ("name", "_target_", "facts", "defaults")
-SETTING = re.compile(r"^( *)([\w.~/]+):(?: +(.*?))??(?: +#\s*(.*))?$")
 
 
 @dataclass
@@ -80,22 +81,6 @@ def flat(node: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 def as_yaml(value: Any) -> str:
     """A default as one writes it on the command line."""
     return yaml.safe_dump(value, default_flow_style=True, width=1000).removesuffix("\n...\n").strip()
-
-
-def comments_of(lines: list[str]) -> dict[str, str]:
-    """By dotted key, the comment behind it, or the lines of comment above it."""
-    found: dict[str, str] = {}
-    path: list[tuple[int, str]] = []
-    above: list[str] = []
-    for line in lines:
-        if line.lstrip().startswith("#"):
-            above.append(line.lstrip("# "))
-        elif match := SETTING.match(line):
-            indent, key, _, words = match.groups()
-            path = [step for step in path if step[0] < len(indent)] + [(len(indent), key)]
-            found[".".join(step for _, step in path)] = words or " ".join(above)
-            above = []
-    return found
 
 
 @cache
