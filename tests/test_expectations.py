@@ -319,6 +319,7 @@ def test_no_experiment_is_judged_by_a_tolerance_wider_than_its_effect():
             if read.decides_nothing:
                 shown.add(name)
     assert shown == {
+        "iwae_fixed_mnist",
         "iwae_k1_k5",
         "iwae_two_layers",
         "posterior_flows",

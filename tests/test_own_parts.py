@@ -6,13 +6,14 @@ import textwrap
 import numpy as np
 import pytest
 
-from vae_lab.config.compose import compose, evaluation_of, to_yaml
+from vae_lab.config.compose import compose, compose_unchecked, evaluation_of, to_yaml
 from vae_lab.config.overrides import check_overrides
 from vae_lab.config.settings import settings_of
 from vae_lab.errors import UsageError
 from vae_lab.run.loaded import load_run
 from vae_lab.run.work import train
 from vae_lab.study.identity import identity_of
+from vae_lab.study.jobs import checked_plan
 from vae_lab.tracking.records import fetch_artifact, read_run
 
 MODULE = """
@@ -92,6 +93,22 @@ def run_of(order, on_progress=lambda result, metrics: None):
 
 def runs_of(order):
     return order.store.client.search_runs([order.store.experiment_id], f"attributes.run_name = '{order.name}'")
+
+
+def test_a_study_may_be_about_a_metric_of_ones_own():
+    study = {
+        "arms": {"two": {"latent_size": 2}, "three": {"latent_size": 3}},
+        "seeds": [0],
+        "metric": "test/brightness",
+    }
+    row = {"difference": ["two", "three"], "between": [0, None], "source": "a guess", "mark": "C"}
+    study["expected"] = [row, {**row, "metric": "val/brightness"}]
+    assert len(checked_plan(study, {}, lambda overrides: compose_unchecked(*METRIC, *overrides))) == 2
+    with pytest.raises(UsageError, match=r"study\.metric=test/brightness is no metric of a run"):
+        checked_plan(study, {}, lambda overrides: compose_unchecked(*overrides))
+    study["expected"][1]["metric"] = "val/brigtness"
+    with pytest.raises(UsageError, match=r"expected.1.\.metric=val/brigtness .* did you mean val/brightness"):
+        checked_plan(study, {}, lambda overrides: compose_unchecked(*METRIC, *overrides))
 
 
 def test_own_parts_are_called_logged_and_taken_up_bitwise(order_of, tmp_path):

@@ -14,7 +14,7 @@ between values that the study expects of different arms, or where it has those o
 import difflib
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -71,7 +71,6 @@ def read_expectations(study: Mapping[str, Any]) -> tuple[Expectation, ...]:
     Raises:
       UsageError: naming the first row that has not the form above.
     """
-    require_metric(study_metric(study), "study.metric")
     rows = study.get("expected") or []
     if not isinstance(rows, Sequence) or isinstance(rows, str):
         raise UsageError("study.expected must be a list of rows, such as {arm: mvn, value: -90, tolerance: 1, ...}")
@@ -110,11 +109,24 @@ def _decides_nothing(
     return f"its tolerance of {tolerance:g} is wider than the {effect:.3g} {what}"
 
 
-def require_metric(metric: str, place: str) -> None:
+def check_metrics(study: Mapping[str, Any], own: Collection[str] = ()) -> None:
+    """Raises UsageError where a study names a metric that no run has.
+
+    Args:
+      study: whose expectations can be read.
+      own: names of the user's own metrics.
+    """
+    require_metric(study_metric(study), "study.metric", own)
+    for number, one in enumerate(read_expectations(study)):
+        for term in one.metric.split(" + "):
+            require_metric(term.rpartition(" ")[2], f"study.expected[{number}].metric", own)
+
+
+def require_metric(metric: str, place: str, own: Collection[str]) -> None:
     """Raises UsageError where no run has a metric of that name."""
     if metric.startswith(FREE):
         return
-    known = [f"{split}/{name}" for split in SPLITS for name in QUANTITIES]
+    known = [f"{split}/{name}" for split in SPLITS for name in (*QUANTITIES, *own)]
     known += [f"running/{name}" for name in (*QUANTITIES[:3], *OF_AN_EPOCH)]
     split, _, name = metric.partition("/")
     of_layer = split in SPLITS and bool(OF_A_LAYER.fullmatch(name))
@@ -136,8 +148,6 @@ def _expectation(row: Any, place: str, study: Mapping[str, Any]) -> Expectation:
     metric = row.get("metric") or study_metric(study)
     if not isinstance(metric, str) or not all(TERM.fullmatch(term) for term in metric.split(" + ")):
         raise UsageError(f"{place}.metric={metric} must be a metric's name, such as test/elbo")
-    for term in metric.split(" + "):
-        require_metric(term.rpartition(" ")[2], f"{place}.metric")
     if "difference" in row and not METRIC.fullmatch(metric):
         raise UsageError(f"{place}.metric={metric} is a sum, of which there are values but no differences")
     arms = (row["arm"],) if "arm" in row else row["difference"]

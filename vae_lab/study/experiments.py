@@ -11,6 +11,7 @@ from vae_lab.config.options import command_of, option_file, option_names, read_o
 from vae_lab.config.settings import settings_of
 from vae_lab.errors import UsageError
 from vae_lab.study.code import Sources
+from vae_lab.study.expectations import check_metrics
 from vae_lab.study.identity import identity_of
 from vae_lab.study.plan import plan
 from vae_lab.study.study import PlannedJob, Study, make_study, seed_in
@@ -57,6 +58,7 @@ def read_experiment(name: str, places: Sequence[str] = (), sources: Sources | No
     for job in plan(content, {"experiment": [name]}):
         identity = identity_of(settings_of(composer([*job.overrides, *places])), sources)
         jobs.append(PlannedJob(job.arm, seed_in(job.overrides), job.overrides, identity.evaluation, identity))
+    check_metrics(content, own=composer([*jobs[0].overrides, *places]).evaluation.metrics)
     cost = COST.search(option_file("experiment", name).read_text(encoding="utf-8"))
     command = f"{command_of('train')} experiment={name}"
     return Experiment(name, make_study(name, content, jobs, command), cost.group(1) if cost else "")

@@ -10,6 +10,7 @@ from vae_lab.config.overrides import check_overrides
 from vae_lab.config.settings import settings_of
 from vae_lab.errors import UsageError
 from vae_lab.study.code import Sources
+from vae_lab.study.expectations import check_metrics
 from vae_lab.study.identity import Identity, identity_of
 from vae_lab.study.plan import Job, plan
 from vae_lab.study.structure import training_structure
@@ -45,6 +46,8 @@ def checked_plan(
                 f"jobs {same.name} and {job.name} are the same run; an option on the command line has overridden what "
                 "made them differ"
             )
+    if study is not None and jobs:
+        check_metrics(study, own=composer(jobs[0].overrides).evaluation.metrics)
     return list(checked.values())
 
 
