@@ -21,12 +21,14 @@ from scipy import integrate, stats
 from vae_lab.commands.reproduce import exit_code
 from vae_lab.errors import UsageError
 from vae_lab.report.curves import curves_of
-from vae_lab.report.docs_page import results_markdown, write_results
+from vae_lab.report.docs_page import results_markdown
 from vae_lab.report.export import export
 from vae_lab.report.files import files, write_files
 from vae_lab.report.headline import headline
 from vae_lab.report.planned import study_of_sweep
+from vae_lab.report.published_figure import values_in, write_published
 from vae_lab.report.report import gather
+from vae_lab.report.results_folder import read_results, results_of, write_results
 from vae_lab.report.selection import StudyRuns, find_runs
 from vae_lab.report.sheets import sheets_of
 from vae_lab.report.table import latex_text
@@ -444,7 +446,7 @@ def test_results_are_written_as_a_page_and_a_line_of_the_index(report, tmp_path)
     index = tmp_path / "README.md"
     index.write_text("# Results\n\n<!-- pages -->\nwhat was there\n<!-- end of pages -->\n\nThe end.\n")
     for now, standing in (
-        (replace(report.study, jobs=tuple(JOBS[:2])), "the present"),
+        (replace(report.study, jobs=tuple(JOBS[:2])), "present"),
         (replace(report.study, jobs=(OTHER,)), "older"),
     ):
         page = write_results(report, tmp_path, {NAME: now})
@@ -456,6 +458,22 @@ def test_results_are_written_as_a_page_and_a_line_of_the_index(report, tmp_path)
         outcome = "1 of 3 expectations met, 2 not complete."
         row = f"| [{page.stem}]({page.name}) | Does a &lt;mixture> help? | {outcome} | {standing} |"
         assert text.count(row) == 1
+        assert text.count("## Others\n") == 1
+        present = int(standing == "present")
+        assert f"1 of 1 studies have a page, {present} of them by the present settings, data and code." in text
+        assert "3 claims are judged: 1 met, 2 not complete." in text
+    assert read_results(tmp_path) == [results_of(report)]
+
+
+def test_published_values_are_drawn_beside_what_was_found(report, tmp_path):
+    values = values_in([results_of(report)])
+    assert [value.name for value in values] == ["toy  plain  test/elbo"]
+    mean = np.mean([run.metrics["test/elbo"] for run in report.runs.counted["plain"].values()])
+    assert values[0].found == pytest.approx(mean + 90)
+    assert values[0].tolerance == 1
+    assert values[0].interval[0] < values[0].found < values[0].interval[1]
+    write_published([results_of(report)], tmp_path)
+    assert "toy  plain  test/elbo" in (tmp_path / "published.svg").read_text()
 
 
 def test_an_export_is_read_without_the_database(report, tmp_path):
@@ -501,7 +519,7 @@ def test_reproduce_lists_every_experiment_with_its_cost(store, capsys):
 
 def test_a_report_starts_without_tensorflow():
     code = (
-        "import sys, mlflow; import vae_lab.report.screen, vae_lab.report.docs_page, vae_lab.study.experiments; "
+        "import sys, mlflow; import vae_lab.report.screen, vae_lab.report.results_folder, vae_lab.study.experiments; "
         "sys.exit(any(name in sys.modules for name in ('tensorflow', 'keras')))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,13 +1,15 @@
 """Runs an experiment as its file says, and judges it by what the file expects.
 
 vae-lab reproduce --list
+vae-lab reproduce --table
 vae-lab reproduce quickstart
 vae-lab reproduce quickstart --write tracking.uri=sqlite:////path/mlflow.db
 
 --list shows every experiment with its question, its cost on two cores and how many of its jobs are finished. --write
-puts the results into docs/results/NAME.md, and a line into the README.md there. Words that say where and how, such as
-tracking.uri=, data.dir= or hydra/launcher=, go to `train`. Exit code: 0 where every judged row is met by the
-mean (or none is stated and all ran), 1 where one is missed or not run, 2 for a usage error.
+puts the results into docs/results/NAME.md and NAME.json, a line into the README.md there and a mark into the plot of
+published values; --table writes that README.md's table and the plot anew from all pages. Words that say where and
+how, such as tracking.uri=, data.dir= or hydra/launcher=, go to `train`. Exit code: 0 where every judged row is met by
+the mean (or none is stated and all ran), 1 where one is missed or not run, 2 for a usage error.
 """
 
 import subprocess
@@ -26,13 +28,15 @@ def reproduce_or_list(words: Words) -> int:
     from vae_lab.study.identity import PLACES
 
     settings = [f"{key}={value}" for key, value in words.given.items()]
-    listing = words.flags == {"--list"}
-    if len(words.names) != (0 if listing else 1) or (listing and "--write" in words.flags):
+    alone = len(words.flags) == 1 and words.flags <= {"--list", "--table"}
+    if len(words.names) != (0 if alone else 1) or not (alone or words.flags <= {"--write"}):
         print(as_started(__doc__), file=sys.stderr)
         return 2
     if other := [word for word in settings if not word.startswith(PLACES)]:
         raise UsageError(f"{other[0]} would make it another experiment; use `{command_of('train')}` and report sweep=")
-    return list_experiments(settings) if listing else reproduce(words.names[0], settings, "--write" in words.flags)
+    if alone:
+        return list_experiments(settings) if "--list" in words.flags else write_table(settings)
+    return reproduce(words.names[0], settings, "--write" in words.flags)
 
 
 def places(settings: list[str]) -> Any:
@@ -97,12 +101,33 @@ def reproduce(name: str, settings: list[str], write: bool) -> int:
     print(f"\npage: {publish(found, Path(there.paths.outputs) / 'reports' / name)}")
     show_report(found)
     if folder is not None:
-        from vae_lab.report.docs_page import write_results
-        from vae_lab.study.experiments import experiment_names
+        from vae_lab.report.published_figure import write_published
+        from vae_lab.report.results_folder import read_results, write_results
 
-        studies = {one: read_experiment(one, own_data(settings)).study for one in experiment_names()}
-        print(f"results: {write_results(found, folder, studies)}")
+        print(f"results: {write_results(found, folder, studies_now(settings))}")
+        write_published(read_results(folder), folder)
     return 1 if code else exit_code(found)
+
+
+def write_table(settings: list[str]) -> int:
+    """Writes the table of all pages anew, and their plot."""
+    from vae_lab.report.published_figure import write_published
+    from vae_lab.report.results_folder import read_results, write_index
+
+    folder = results_folder()
+    write_index(folder, studies_now(settings))
+    write_published(read_results(folder), folder)
+    print(f"table: {folder / 'README.md'}")
+    return 0
+
+
+def studies_now(settings: list[str]) -> dict[str, Any]:
+    """All studies by name, with the identities that their jobs have now."""
+    from vae_lab.study.code import Sources
+    from vae_lab.study.experiments import experiment_names, read_experiment
+
+    sources = Sources()
+    return {name: read_experiment(name, own_data(settings), sources).study for name in experiment_names()}
 
 
 def results_folder() -> Path:
@@ -123,4 +148,4 @@ def exit_code(found: Any) -> int:
     return 0 if found.finished == len(found.study.jobs) and all(row.holds for row in found.verdicts) else 1
 
 
-main = command(reproduce_or_list, __doc__, keys=None, flags=("--list", "--write"), names=True)
+main = command(reproduce_or_list, __doc__, keys=None, flags=("--list", "--table", "--write"), names=True)

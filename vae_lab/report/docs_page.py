@@ -1,17 +1,11 @@
 """A study's results as a page of the documentation: what a reader needs to check it against their own run."""
 
-from collections.abc import Mapping
-from pathlib import Path
-
 from vae_lab.report.files import verdicts_markdown
 from vae_lab.report.format import interval, number, p_text, seeds_text
 from vae_lab.report.headline import headline, method, origin, rule
 from vae_lab.report.report import Report
 from vae_lab.report.table import markdown_table, markdown_text
-from vae_lab.study.study import Study
 from vae_lab.tracking.environment import COMMIT
-
-INDEX_BEGIN, INDEX_END = "<!-- pages -->\n", "<!-- end of pages -->\n"
 
 
 def results_markdown(report: Report) -> str:
@@ -42,40 +36,6 @@ def results_markdown(report: Report) -> str:
     if report.runs.aside:
         parts += ["## Not in the numbers\n", aside_markdown(report)]
     return "\n".join(parts)
-
-
-def write_results(report: Report, folder: Path, studies: Mapping[str, Study]) -> Path:
-    """Writes the study's page into a folder, and the table of all pages there into its README.md; returns the page.
-
-    Args:
-      report: of the study.
-      folder: where the pages are.
-      studies: by name, the studies as they are now: a page of other settings, data or code is said to be older.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    page = folder / f"{report.study.name}.md"
-    page.write_text(results_markdown(report), encoding="utf-8")
-    index = folder / "README.md"
-    before, begin, rest = (index.read_text(encoding="utf-8") if index.exists() else "").partition(INDEX_BEGIN)
-    after = rest.partition(INDEX_END)[2]
-    index.write_text(
-        f"{before}{begin or INDEX_BEGIN}{index_markdown(folder, studies)}{INDEX_END}{after}", encoding="utf-8"
-    )
-    return page
-
-
-def index_markdown(folder: Path, studies: Mapping[str, Study]) -> str:
-    """The pages of a folder: name, question and outcome of each, as its first lines have them, and how it stands."""
-    rows = []
-    for page in sorted(folder.glob("*.md")):
-        if page.name != "README.md":
-            text = page.read_text(encoding="utf-8")
-            _, question, _, outcome, *_ = text.split("\n\n")
-            now = studies.get(page.stem)
-            present = now is not None and all(job.evaluation in text for job in now.jobs)
-            standing = "the present" if present else "older"
-            rows.append([f"[{page.stem}]({page.name})", question.strip(), outcome.strip(), standing])
-    return markdown_table(["study", "question", "outcome", "settings, data and code"], rows, left=4)
 
 
 def differences_markdown(report: Report) -> str:

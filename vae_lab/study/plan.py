@@ -12,7 +12,8 @@ from vae_lab.errors import UsageError
 from vae_lab.study.expectations import read_expectations, smallest_effect
 
 PLAIN = re.compile(r"[A-Za-z0-9_./]+")
-STUDY_KEYS = {"question", "arms", "seeds", "metric", "expected", "short", "smallest_effect"}
+STUDY_KEYS = {"question", "kind", "arms", "seeds", "metric", "expected", "short", "smallest_effect"}
+KINDS = ("published", "ablation", "system")  # of studies, by what they are for
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,8 @@ def check_study(study: Mapping[str, Any]) -> None:
     """Raises UsageError where a study is not of the form that `plan` reads."""
     if unknown := set(study) - STUDY_KEYS:
         raise UsageError(f"study.{sorted(unknown)[0]} is not a key of a study; it has {', '.join(sorted(STUDY_KEYS))}")
+    if study.get("kind", KINDS[0]) not in KINDS:
+        raise UsageError(f"study.kind={study['kind']} must be one of {', '.join(KINDS)}")
     arms, seeds, short = study.get("arms"), study.get("seeds"), study.get("short", {})
     if not isinstance(arms, Mapping) or not arms:
         raise UsageError("study.arms must name at least one arm, each with its overrides, such as mvn: {prior: mvn}")

@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 from vae_lab.config.comments import comments_of
 from vae_lab.config.options import CONF, option_file, option_names
 from vae_lab.study.expectations import COMMON, KEYS, MARKS
-from vae_lab.study.plan import STUDY_KEYS
+from vae_lab.study.plan import KINDS, STUDY_KEYS
 
 Schema = dict[str, Any]
 
@@ -123,6 +123,7 @@ def study(overrides: Schema) -> Schema:
     expected = closed({key: {} for key in fields} | {"mark": {"enum": sorted(MARKS)}, "source": TEXT})
     known = {
         "question": TEXT,
+        "kind": {"enum": list(KINDS)},
         "arms": {
             "type": "object",
             "additionalProperties": {"anyOf": [overrides, {"type": "null"}]},

@@ -41,6 +41,7 @@ class Study:
       command: the command that runs it.
       changed: the settings in which it was run otherwise than its file says.
       smallest_effect: the smallest difference of the metric that is of interest; None where the study names none.
+      kind: published, ablation or system, for the table of all results; empty where it says nothing of it.
       sequential: whether seeds were added to it while they were looked at, so that only a confidence sequence decides.
     """
 
@@ -52,6 +53,7 @@ class Study:
     command: str
     changed: tuple[str, ...] = ()
     smallest_effect: float | None = None
+    kind: str = ""
     sequential: bool = False
 
     @property
@@ -84,4 +86,5 @@ def make_study(name: str, content: Mapping[str, Any] | None, jobs: Iterable[Plan
     expected = read_expectations(content) if content else ()
     question = (content or {}).get("question")
     effect = smallest_effect(content)
-    return Study(name, question, study_metric(content), tuple(jobs), expected, command, smallest_effect=effect)
+    metric, kind = study_metric(content), str((content or {}).get("kind", ""))
+    return Study(name, question, metric, tuple(jobs), expected, command, smallest_effect=effect, kind=kind)
