@@ -61,6 +61,7 @@ CONFIGURATIONS: dict[str, dict[str, str]] = {
     "power spherical": {"posterior": "power_spherical", "prior": "uniform_sphere", "estimator": "analytic_kl"},
     "layers": {"posterior": "bottom_up", "prior": "hierarchical"},
     "ladder": {"posterior": "ladder", "prior": "hierarchical", "estimator": "importance_weighted"},
+    "layers under a VampPrior": {"posterior": "ladder", "prior": "hierarchical_vamp"},
     "residual": {"encoder": "resnet", "decoder": "mlp"},
 }  # fmt: skip
 COMPILED = ("dense", "mixture")  # by XLA too, whose draws are others

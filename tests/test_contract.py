@@ -134,6 +134,13 @@ FALSE = [
     ("likelihood", "bernoulli", {"discrete": True}, "facts", "its YAML does not state needs_binary_data"),
     ("estimator", "importance_weighted", {"weighs_rate": True}, "weighs_rate", "its YAML states weighs_rate: True"),
     ("estimator", "analytic_kl", {}, "needs_closed_form_kl", "its YAML does not state needs_closed_form_kl"),
+    ("posterior", "bottom_up", {"top_given_image": True}, "top_given_image", "its distribution has no top()"),
+    ("posterior", "ladder", {}, "top_given_image", "its YAML does not state top_given_image"),
+    (
+        *("prior", "hierarchical_vamp", {"support": "layers", "takes": ["image_shape", "train_images"]}),
+        *("needs_top_given_image", "its YAML does not state needs_top_given_image, and it asks for the posterior's"),
+    ),
+    ("prior", "hierarchical", {"support": "layers", "needs_top_given_image": True}, "needs_top_given_image", "not ask"),
     ("encoder", "mlp", {"convolutional": True}, "facts", "convolutional: True, and it has no kernels of convolutions"),
     ("decoder", "mlp", {"convolutional": True}, "facts", "convolutional: True, and it has no kernels of convolutions"),
 ]

@@ -236,13 +236,16 @@ def test_the_bound_of_k_samples_rises_to_log_p_as_one_over_k(x, figure):
 
 
 def layered(*overrides):
-    return ("encoder.hidden=[8]", "decoder.hidden=[8]", "prior=hierarchical", "posterior.upper=[2]",
-            "estimator=monte_carlo", "latent_size=3", *overrides)  # fmt: skip
+    return ("encoder.hidden=[8]", "decoder.hidden=[8]", "posterior.upper=[2]", "estimator=monte_carlo",
+            "latent_size=3", *overrides)  # fmt: skip
 
 
-@pytest.mark.parametrize("posterior", ["bottom_up", "ladder"])
-def test_rates_of_the_layers_sum_to_the_rate(posterior, program):
-    settings, images, built = program(f"posterior={posterior}", *layered())
+LAYERED = [("bottom_up", "hierarchical"), ("ladder", "hierarchical"), ("ladder", "hierarchical_vamp")]
+
+
+@pytest.mark.parametrize(("posterior", "prior"), LAYERED)
+def test_rates_of_the_layers_sum_to_the_rate(posterior, prior, program):
+    settings, images, built = program(*layered(f"posterior={posterior}", f"prior={prior}"))
     test = images.fixed["test"].rows(slice(130))
     found = built.elbo(test, 3, 0)
     by_layer = layer_rates(built.model, test, 3, 0)
@@ -252,9 +255,10 @@ def test_rates_of_the_layers_sum_to_the_rate(posterior, program):
     assert set(metrics) == {f"test/{name}_{layer}" for name in ("rate", "active_units") for layer in (1, 2)}
 
 
-@pytest.mark.parametrize("posterior", ["bottom_up", "ladder"])
-def test_free_bits_are_given_to_each_layer(posterior, program):
-    settings, images, built = program(f"posterior={posterior}", *layered())
+@pytest.mark.parametrize(("posterior", "prior"), LAYERED)
+def test_free_bits_are_given_to_each_layer(posterior, prior, program):
+    words = layered(f"posterior={posterior}", f"prior={prior}")
+    settings, images, built = program(*words)
     some, seed = images.fixed["test"].rows(slice(50)), tf.constant([0, 7])
     x = intensities(some.pixels, some.levels)
     plain = make(settings.options["estimator"])
@@ -266,8 +270,7 @@ def test_free_bits_are_given_to_each_layer(posterior, program):
     ]
     plain, free = plain(built.model, x, seed), sum(rates) / 2  # more than the one has, less than the other
     assert min(rates) < free < max(rates)
-    words = [f"posterior={posterior}", *layered(f"estimator.free_bits={free}")]
-    terms = make(program(*words)[0].options["estimator"])(built.model, x, seed)
+    terms = make(program(*words, f"estimator.free_bits={free}")[0].options["estimator"])(built.model, x, seed)
     for name in ("rate", "distortion", "elbo", "bound"):
         np.testing.assert_array_equal(getattr(terms, name), getattr(plain, name))
     np.testing.assert_allclose(terms.loss, plain.distortion + max(rates) + free, rtol=1e-5)
@@ -279,16 +282,80 @@ def test_one_layer_has_no_rates_of_layers(program):
     assert layer_metrics(built.model, "test", images.fixed["test"].rows(slice(5)), settings.evaluation, mean) == {}
 
 
+# The VampPrior at the top.
+
+BINS = np.linspace(-9, 9, 37)  # edges of wide cells, each of 20 fine ones
+
+
+def under_a_vamp(program, components, *overrides):
+    """A model of z_1 and z_2 whose pseudo-inputs lie apart, and its prior."""
+    words = ("posterior=ladder", "prior=hierarchical_vamp", f"prior.components={components}", "posterior.hidden=[4]",
+             "posterior.context=3", "prior.hidden=[5]", *overrides)  # fmt: skip
+    _, _, built = program(*layered(*words))
+    rng = np.random.default_rng(2)
+    for weight in (*built.model.prior.weights, *built.model.posterior.weights):
+        weight.assign(rng.normal(size=weight.shape))
+    built.model.prior.top.pseudo_inputs.assign(rng.uniform(size=built.model.prior.top.pseudo_inputs.shape))
+    return built.model
+
+
+def gaussian(dense_layers, rows, floor=1e-5):
+    """loc and scale of rows [N, n] by dense layers of tanh units, in float64."""
+    *hidden, last = [[np.asarray(weight, np.float64) for weight in layer.get_weights()] for layer in dense_layers]
+    for kernel, bias in hidden:
+        rows = np.tanh(rows @ kernel + bias)
+    loc, raw = np.split(rows @ last[0] + last[1], 2, axis=-1)
+    return loc, np.logaddexp(0, raw) + floor
+
+
+def normal_log_prob(z, loc, scale):
+    return np.sum(-0.5 * ((z - loc) / scale) ** 2 - np.log(scale) - 0.5 * np.log(2 * np.pi), axis=-1)
+
+
+@pytest.mark.parametrize("components", [1, 5])
+def test_a_vamp_at_the_top_equals_the_hand_formula(components, program):
+    """log p(z_1|z_2) + log (1/K) sum_k q(z_2|u_k), and no other term."""
+    model = under_a_vamp(program, components)
+    features = model.features(model.prior.top.pseudo_inputs.value).numpy().astype(np.float64)
+    up, head = model.posterior.upwards[0].layers, model.posterior.heads[0].layers
+    of_inputs = gaussian([*up, *head], features[:, 2 * 3 :])
+    z = np.random.default_rng(3).normal(size=(7, 5)) * 2
+    below = normal_log_prob(z[:, :3], *gaussian(model.prior.networks[0].layers, z[:, 3:]))
+    each = normal_log_prob(z[:, np.newaxis, 3:], *of_inputs)
+    top = np.logaddexp.reduce(each, axis=1) - np.log(components)
+    p = model.latent_prior()
+    np.testing.assert_allclose(p.layer_log_probs(np.float32(z))[0], below, rtol=1e-4)
+    np.testing.assert_allclose(p.layer_log_probs(np.float32(z))[1], top, rtol=1e-4)
+    np.testing.assert_allclose(p.log_prob(np.float32(z)), below + top, rtol=1e-4)
+
+
+def test_draws_under_a_vamp_are_of_its_density(program, figure):
+    """Of two latents on a grid: the density integrates to 1, and each wide cell gets its share of the draws."""
+    model, draws = under_a_vamp(program, 4, "latent_size=1", "posterior.upper=[1]"), 40_000
+    p = model.latent_prior()
+    fine = (BINS[:-1, np.newaxis] + (BINS[1] - BINS[0]) * (np.arange(20) + 0.5) / 20).ravel().astype(np.float32)
+    log_p = p.log_prob(np.stack(np.meshgrid(fine, fine, indexing="ij"), axis=-1)).numpy().astype(np.float64)
+    mass = np.exp(log_p) * (fine[1] - fine[0]) ** 2
+    figure("Integral of the hierarchical VampPrior over the plane", mass.sum(), "1 ± .001")
+    assert abs(mass.sum() - 1) < 1e-3
+    z = p.sample(draws, seed=(6, 6)).numpy().astype(np.float64)
+    wanted = mass.reshape(36, 20, 36, 20).sum(axis=(1, 3))
+    found = np.histogram2d(*z.T, bins=(BINS, BINS))[0] / draws
+    assert np.all(np.abs(found - wanted) < 4.5 * np.sqrt(wanted / draws) + 1e-4)
+    assert np.count_nonzero(wanted > 0.01) > 10
+    np.testing.assert_allclose(p.mean(), z.mean(axis=0), atol=4 * z.std(axis=0).max() / np.sqrt(64))
+
+
 ESTIMATORS = [
     "combination_importance_weighted", "doubly_reparameterized", "importance_weighted", "monte_carlo",
     "multiply_importance_weighted", "partially_importance_weighted", "renyi", "sticking_the_landing", "thermodynamic",
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("posterior", ["bottom_up", "ladder"])
+@pytest.mark.parametrize(("posterior", "prior"), LAYERED)
 @pytest.mark.parametrize("estimator", ESTIMATORS)
-def test_gradients_reach_every_weight(posterior, estimator, program):
-    words = [f"posterior={posterior}", "prior=hierarchical", "posterior.upper=[2,2]", f"estimator={estimator}"]
+def test_gradients_reach_every_weight(posterior, prior, estimator, program):
+    words = [f"posterior={posterior}", f"prior={prior}", "posterior.upper=[2,2]", f"estimator={estimator}"]
     _, images, built = program(*words, "estimator.samples=2")
     x = tf.constant(images.fixed["test"].pixels[:8] / 16.0, tf.float32)
     weights = built.model.trainable_variables
@@ -306,6 +373,12 @@ def test_gradients_reach_every_weight(posterior, estimator, program):
         (["prior=hierarchical"], "posterior=mvn_diag is over reals"),
         (["posterior=bottom_up", "prior=hierarchical", "estimator=analytic_kl"], "Use estimator=monte_carlo"),
         (["posterior=ladder", "prior=vamp", "estimator=monte_carlo"], "use prior=hierarchical"),
+        (
+            ["posterior=bottom_up", "prior=hierarchical_vamp", "estimator=monte_carlo"],
+            "posterior=bottom_up has no density of; use posterior=ladder, or prior=hierarchical",
+        ),
+        (["prior=hierarchical_vamp", "estimator=monte_carlo"], "posterior=mvn_diag is over reals"),
+        (["posterior=ladder", "prior=hierarchical_vamp"], "Use estimator=monte_carlo"),
         (["posterior=ladder", "prior=hierarchical", "prior.upper=[3]", "estimator=monte_carlo"], "leave prior.upper"),
         (
             ["posterior=bottom_up", "prior=hierarchical", "posterior.upper=[]", "estimator=monte_carlo"],

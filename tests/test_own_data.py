@@ -626,6 +626,10 @@ NORMAL = ("binarization=none", "likelihood=normal", "training.batch_size=5")
         (["likelihood.loc_activation=sigmoid"], "likelihood.loc_activation=sigmoid needs pixels in [0, 1]"),
         (["likelihood=categorical"], "likelihood=categorical scores grey levels, and data=npz has real values"),
         (["prior=vamp", "estimator=monte_carlo"], "prior=vamp needs pixels in [0, 1]"),
+        (
+            ["prior=hierarchical_vamp", "posterior=ladder", "estimator=monte_carlo"],
+            "prior=hierarchical_vamp needs pixels in [0, 1]",
+        ),
         (["encoder=conv"], "encoder=conv: a 3x3 kernel with valid padding does not fit"),
         (["training.batch_size=33"], "training.batch_size=33 is more than the 32 training rows of data=npz"),
         (["data.validation_fraction=1"], "data.validation_fraction=1 must be a number from 0 to below 1"),

@@ -49,6 +49,7 @@ class Posterior(Protocol):
     One over another space than R^L says so by `space` (`vae_lab.layers.spaces`): the unit sphere, or discrete states.
     Where it has an attribute `generative`, the model puts the prior's `given` there: the networks between layers of
     latents that both share (`vae_lab.prior.hierarchical`).
+    Where its YAML states the fact `top_given_image`, its distribution's `top()` is that of the last layer by itself.
     Where its YAML states the fact `relaxed`, `relaxed_distribution(features, temperature)` gives a distribution of
     differentiable draws of the same shape, whose nearest states are draws from q(z|x), and which are near to them at a
     low temperature.

@@ -58,6 +58,21 @@ def check_density(trial: Trial, distribution: Any, support: str, categories: int
         _by_ratio(trial, distribution, z)
 
 
+def check_top(trial: Trial, distribution: Any) -> None:
+    """A distribution [latents] of batch [1] has top() where top_given_image is stated, that of its last latents."""
+    try:
+        top = distribution.top()
+    except (AttributeError, NotImplementedError):
+        top = None
+    trial.require(
+        (top is not None) == bool(trial.fact("top_given_image")),
+        f"{trial.states('top_given_image')}, and its distribution has {'no' if top is None else 'a'} top()",
+    )
+    if top is not None:
+        z = distribution.sample(DRAWS, seed=SEED)[..., -int(top.event_shape[0]) :]
+        _by_ratio(trial, top, z)
+
+
 def _by_ratio(trial: Trial, distribution: Any, z: Any) -> None:
     """E_p[r(z) / p(z)] is 1 for a density r that is narrower than p."""
     loc, scale = z.numpy().mean(axis=0), 0.3 * z.numpy().std(axis=0)

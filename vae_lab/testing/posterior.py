@@ -9,8 +9,8 @@ import tensorflow_probability as tfp
 from vae_lab.config.options import option_names
 from vae_lab.errors import UsageError
 from vae_lab.layers.spaces import Discrete, Layers, Reals, Sphere
-from vae_lab.testing.densities import BOUND, check_density, check_support, states_of
-from vae_lab.testing.prior import Encoder
+from vae_lab.testing.densities import BOUND, check_density, check_support, check_top, states_of
+from vae_lab.testing.prior import encoder_for, support_of
 from vae_lab.testing.prior import prior as prior_of
 from vae_lab.testing.trial import SEED, Trial, loops, modes, normal_draws, on_trial, scrambled
 from vae_lab.testing.weights import check_saved, check_weights
@@ -26,12 +26,6 @@ def posterior(trial: Trial, latent_size: int = LATENTS) -> Any:
 def features(part: Any, rows: int = ROWS, grid: tuple[int, ...] = (), size: float = 1.0) -> Any:
     """What it is made of, [rows, *grid, params_size]."""
     return normal_draws((rows, *grid, part.params_size), size)
-
-
-def support_of(trial: Trial) -> tuple[str, int]:
-    """The space that is stated, layers being of R^L too, and how many latents make a category."""
-    stated = trial.fact("support", "reals")
-    return "reals" if stated == "layers" else stated, int(trial.option.get("categories") or 1)
 
 
 def shapes(trial: Trial) -> None:
@@ -197,6 +191,12 @@ def fast_log_prob(trial: Trial) -> None:
     trial.require(not loops(at_own_samples, rows), "its log_prob at its own samples has a loop")
 
 
+def top_given_image(trial: Trial) -> None:
+    """It gives the distribution of its top layer by itself if its YAML says so, and that is the one it draws from."""
+    part = scrambled(posterior(trial), 0.3)
+    check_top(trial, part.distribution(features(part, 1)))
+
+
 def flat_latent(trial: Trial) -> None:
     """It takes features on a grid, or states flat_latent and refuses them."""
     part = posterior(trial)
@@ -227,7 +227,8 @@ def closed_form_kl(trial: Trial) -> None:
 
 def with_prior(trial: Trial, part: Any, name: str, stated: bool) -> None:
     """KL(q, p) of one prior, by formula and by samples."""
-    q, p = part.distribution(features(part)), prior_of(on_trial("prior", name)).distribution(Encoder())
+    other = on_trial("prior", name)
+    q, p = part.distribution(features(part)), prior_of(other).distribution(encoder_for(other))
     try:
         kl = tfp.distributions.kl_divergence(q, p)
     except NotImplementedError:
@@ -289,6 +290,7 @@ CHECKS = (
     reparameterized,
     relaxed,
     fast_log_prob,
+    top_given_image,
     flat_latent,
     closed_form_kl,
     far_features,

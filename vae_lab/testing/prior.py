@@ -18,18 +18,23 @@ LATENTS = 3
 
 
 class Encoder:
-    """A map from images [B,2,2,1] to q(z|x), with a weight of its own."""
+    """A map from images [B,2,2,1] to q(z|x) over latents of a shape in all, with a weight of its own."""
 
     def __init__(self, latent_shape: tuple[int, ...] = (LATENTS,), posterior: str = "mvn_diag") -> None:
         option = compose.plain(read_option("posterior", posterior))
         self.grid = latent_shape[:-1]
         small = {key: value for key, value in SMALL.items() if key in option}
-        self.posterior = make_option({**option, **small}, latent_size=latent_shape[-1])
+        self.posterior = make_option({**option, **small}, latent_size=latent_shape[-1] - sum(small.get("upper", ())))
         self.kernel = normal_draws((4, int(np.prod(self.grid)) * self.posterior.params_size), seed=1)
 
     def __call__(self, x: Any) -> Any:
         features = tf.reshape(x, (-1, 4)) @ self.kernel
         return self.posterior.distribution(tf.reshape(features, (-1, *self.grid, self.posterior.params_size)))
+
+
+def encoder_for(trial: Trial, latent_shape: tuple[int, ...] = (LATENTS,)) -> Encoder:
+    """Posteriors that the prior on trial can be made of: in layers, if it needs the top one."""
+    return Encoder(latent_shape, "ladder" if trial.fact("needs_top_given_image") else "mvn_diag")
 
 
 def prior(trial: Trial, latent_shape: tuple[int, ...] = (LATENTS,)) -> Any:
@@ -52,7 +57,7 @@ def points(trial: Trial, *shape: int) -> Any:
 
 def shapes(trial: Trial) -> None:
     """It gives a distribution without a batch, whose event is the latent."""
-    p = prior(trial).distribution(Encoder())
+    p = prior(trial).distribution(encoder_for(trial))
     for what, found, expected in (
         ("batch shape", p.batch_shape_tensor(), ()),
         ("event shape", p.event_shape_tensor(), (LATENTS,)),
@@ -74,7 +79,7 @@ def flat_latent(trial: Trial) -> None:
             trial.require(told in str(error), f"it must refuse a grid of latents with {told!r}")
             return
         trial.require(False, "its YAML states flat_latent, and it takes a grid of latents (layers.flat_latent)")
-    p = prior(trial, grid).distribution(Encoder(grid))
+    p = prior(trial, grid).distribution(encoder_for(trial, grid))
     trial.require(
         (tuple(p.batch_shape_tensor()), tuple(p.event_shape_tensor())) == ((), grid)
         and p.log_prob(p.sample(4, seed=SEED)).shape == (4,),
@@ -96,22 +101,23 @@ def least_latents(trial: Trial) -> None:
 
 def weights(trial: Trial) -> None:
     """Every weight gets a gradient, and the posterior's as well where it is made of posteriors."""
-    encoder, z = Encoder(), points(trial, 6, LATENTS)
-    check_weights(trial, prior(trial), lambda part: part.distribution(encoder).log_prob(z))
+    encoder, z = encoder_for(trial), points(trial, 6, LATENTS)
+    others = encoder.posterior.weights
+    check_weights(trial, prior(trial), lambda part: part.distribution(encoder).log_prob(z), others)
     with tf.GradientTape() as tape:
         tape.watch(encoder.kernel)
         log_p = prior(trial).distribution(encoder).log_prob(z)
     used = tape.gradient(log_p, encoder.kernel) is not None
     trial.require(
-        used == (trial.fact("support") == "posterior"),
+        used == (trial.fact("support") == "posterior" or bool(trial.fact("needs_top_given_image"))),
         f"its density {'depends' if used else 'does not depend'} on posterior_of, and a prior that is made of "
-        "posteriors, and no other, states support: posterior",
+        "posteriors, and no other, states support: posterior, or needs_top_given_image",
     )
 
 
 def follows_its_weights(trial: Trial) -> None:
     """What was computed at old weights is not taken for the same z at new ones."""
-    part, encoder, z = prior(trial), Encoder(), points(trial, 6, LATENTS)
+    part, encoder, z = prior(trial), encoder_for(trial), points(trial, 6, LATENTS)
     before = part.distribution(encoder).log_prob(z).numpy()
     scrambled(part, 0.3)
     after = part.distribution(encoder).log_prob(z).numpy()
@@ -127,7 +133,7 @@ def follows_its_weights(trial: Trial) -> None:
 
 def modes_agree(trial: Trial) -> None:
     """Eagerly, as a graph and under XLA it gives the same log_prob, and draws that are finite."""
-    part, encoder, z = scrambled(prior(trial)), Encoder(), points(trial, 5, 4, LATENTS)
+    part, encoder, z = scrambled(prior(trial)), encoder_for(trial), points(trial, 5, 4, LATENTS)
 
     def numbers(z: Any) -> Any:
         p = part.distribution(encoder)
@@ -146,7 +152,7 @@ def modes_agree(trial: Trial) -> None:
 
 def far_latents(trial: Trial) -> None:
     """Latents of a hundred give finite numbers and gradients."""
-    part, encoder = prior(trial, (6,)), Encoder((6,))
+    part, encoder = prior(trial, (6,)), encoder_for(trial, (6,))
     z = tf.constant(np.random.default_rng(0).choice([-100.0, 100.0], (8, 6)), tf.float32)
     with tf.GradientTape() as tape:
         tape.watch(z)
@@ -161,7 +167,7 @@ def density(trial: Trial) -> None:
     """Samples lie in the stated space and agree with log_prob."""
     support, categories = support_of(trial)
     shape = (2,) if support in ("reals", "posterior") else (LATENTS,)
-    p = prior(trial, shape).distribution(Encoder(shape))
+    p = prior(trial, shape).distribution(encoder_for(trial, shape))
     check_density(trial, p, support, categories)
 
 
@@ -173,7 +179,7 @@ def needs_fast_log_prob(trial: Trial) -> None:
         part, encoder = prior(trial), Encoder(posterior=posterior)
         return loops(lambda z: part.distribution(encoder).log_prob(z), z)
 
-    asked = slow("iaf") and not slow("mvn_diag")
+    asked = not trial.fact("needs_top_given_image") and slow("iaf") and not slow("mvn_diag")
     trial.require(
         asked == bool(trial.fact("needs_fast_log_prob")),
         f"{trial.states('needs_fast_log_prob')}, and it {'asks' if asked else 'does not ask'} for the posterior's "
@@ -181,9 +187,24 @@ def needs_fast_log_prob(trial: Trial) -> None:
     )
 
 
+def needs_top_given_image(trial: Trial) -> None:
+    """In layers, it asks for the posterior's top one by itself if its YAML says so, and else not."""
+    asked = False
+    if trial.fact("support") == "layers":
+        try:
+            prior(trial).distribution(Encoder(posterior="bottom_up"))
+        except NotImplementedError:
+            asked = True
+    trial.require(
+        asked == bool(trial.fact("needs_top_given_image")),
+        f"{trial.states('needs_top_given_image')}, and it {'asks' if asked else 'does not ask'} for the posterior's "
+        "top layer by itself",
+    )
+
+
 def saved(trial: Trial) -> None:
     """Its weights can be saved and loaded."""
-    encoder, z = Encoder(), points(trial, 6, LATENTS)
+    encoder, z = encoder_for(trial), points(trial, 6, LATENTS)
     check_saved(trial, scrambled(prior(trial), 0.3), prior(trial), lambda part: part.distribution(encoder).log_prob(z))
 
 
@@ -195,6 +216,7 @@ CHECKS = (
     flat_latent,
     least_latents,
     needs_fast_log_prob,
+    needs_top_given_image,
     modes_agree,
     far_latents,
     saved,

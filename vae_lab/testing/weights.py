@@ -1,7 +1,7 @@
 """What is asked of the weights of any part."""
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +13,15 @@ from vae_lab.testing.trial import Trial
 Use = Callable[[Any], Any]  # part -> a tensor that depends on all that it has
 
 
-def check_weights(trial: Trial, part: Any, use: Use) -> None:
-    """Every weight is Keras's, has a name of its own, and gets a gradient."""
+def check_weights(trial: Trial, part: Any, use: Use, others: Sequence[Any] = ()) -> None:
+    """Every weight is Keras's, has a name of its own, and gets a gradient.
+
+    Args:
+      others: weights that `use` reads of another part.
+    """
     with tf.GradientTape() as tape:
         loss = tf.reduce_sum(use(part))
-    known = {weight.value.ref() for weight in part.weights}
+    known = {weight.value.ref() for weight in (*part.weights, *others)}
     raw = [variable.name for variable in tape.watched_variables() if variable.ref() not in known]
     trial.require(
         not raw, f"tf.Variable {', '.join(map(repr, raw))} is no weight of it, so it is not trained; use add_weight"

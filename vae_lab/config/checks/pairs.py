@@ -25,7 +25,8 @@ def check_real_values(cfg: Config) -> None:
         if needed:
             raise UsageError(
                 f"{option} needs pixels in [0, 1], and data={cfg.data.name} has real values of any size; "
-                "use likelihood=normal or laplace with likelihood.loc_activation=linear, and another prior than vamp"
+                "use likelihood=normal or laplace with likelihood.loc_activation=linear, and a prior without "
+                "pseudo-inputs"
             )
 
 
@@ -71,7 +72,7 @@ def check_kl(cfg: Config) -> None:
 def check_support(cfg: Config) -> None:
     """A prior's density must be of the same space as the posterior's: `support` is reals unless it is stated.
 
-    A prior that is made of posteriors states `posterior`.
+    A prior that is made of posteriors states `posterior`. One that is made of their top layers needs that by itself.
     """
     over, of_prior = fact(cfg.posterior, "support", "reals"), fact(cfg.prior, "support", "reals")
     if of_prior not in (over, "posterior"):
@@ -82,7 +83,12 @@ def check_support(cfg: Config) -> None:
     if fact(cfg.posterior, "shares_prior") and of_prior == "posterior":
         raise UsageError(
             f"posterior={cfg.posterior.name} is joined to the prior's networks between layers, and "
-            f"prior={cfg.prior.name} has none; use prior=hierarchical"
+            f"prior={cfg.prior.name} has none; use prior=hierarchical or hierarchical_vamp"
+        )
+    if fact(cfg.prior, "needs_top_given_image") and not fact(cfg.posterior, "top_given_image"):
+        raise UsageError(
+            f"prior={cfg.prior.name} is made of the posterior's top layer given an image alone, which "
+            f"posterior={cfg.posterior.name} has no density of; use posterior=ladder, or prior=hierarchical"
         )
 
 
