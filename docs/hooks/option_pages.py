@@ -13,9 +13,9 @@ from typing import Any
 import yaml
 
 from vae_lab.config.comments import comments_of
+from vae_lab.config.options import CONF, option_names
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-CONF = CHECKOUT / "conf"
 NO_SETTINGS = ("name", "_target_", "facts", "defaults")
 
 
@@ -42,11 +42,6 @@ class Option:
     target: str | None
     settings: dict[str, Setting] = field(default_factory=dict)
     facts: dict[str, Any] = field(default_factory=dict)
-
-
-def option_names(axis: str) -> list[str]:
-    """The YAML files of an axis's folder."""
-    return sorted(path.stem for path in (CONF / axis).glob("*.yaml"))
 
 
 def read_option(axis: str, name: str) -> Option:
