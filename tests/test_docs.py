@@ -21,8 +21,10 @@ from omegaconf import OmegaConf
 
 from vae_lab import protocols
 from vae_lab.config.compose import compose, compose_unchecked
+from vae_lab.config.options import option_names
 from vae_lab.config.project import KEYS
 from vae_lab.study.expectations import read_expectations
+from vae_lab.study.identity import dotted
 from vae_lab.study.plan import check_study, plan, to_override
 
 sys.path.insert(0, str(CHECKOUT / "docs" / "hooks"))
@@ -178,13 +180,11 @@ AXES = [*site_pages.AXES, *site_pages.GROUPS]
 @pytest.mark.parametrize("axis", AXES)
 def test_a_page_tells_every_option_with_every_setting_and_its_default(axis):
     page = site_pages.axis_page(axis, "", only=axis in site_pages.GROUPS)
-    for name in option_pages.option_names(axis):
+    for name in option_names(axis):
         content = OmegaConf.to_container(OmegaConf.load(CHECKOUT / "conf" / axis / f"{name}.yaml"))
         content = content.get(axis, content) if isinstance(content.get(axis), dict) else content
         told = option_pages.read_option(axis, name)
-        wanted = option_pages.flat(
-            {key: value for key, value in content.items() if key not in option_pages.NO_SETTINGS}
-        )
+        wanted = dict(dotted({key: value for key, value in content.items() if key not in option_pages.NO_SETTINGS}))
         assert list(told.settings) == list(wanted)
         for key, value in wanted.items():
             default = told.settings[key].default
@@ -197,7 +197,7 @@ def test_a_page_tells_every_option_with_every_setting_and_its_default(axis):
 def test_the_page_of_facts_explains_each_and_says_who_states_it():
     stated = {}
     for axis in AXES:
-        for name in option_pages.option_names(axis):
+        for name in option_names(axis):
             for fact in option_pages.read_option(axis, name).facts:
                 stated.setdefault(fact, set()).add(axis)
     rows = re.findall(r"^\| `(\w+)` \| ([\w, ]+) \|", (CHECKOUT / "docs" / "facts.md").read_text(), re.MULTILINE)
@@ -217,7 +217,7 @@ def test_words_beside_a_setting_are_those_of_its_file():
 @pytest.mark.parametrize("axis", ["encoder", "decoder", "posterior", "prior", "likelihood", "estimator"])
 def test_a_page_holds_the_docstring_of_every_class_and_its_references(axis):
     page = site_pages.axis_page(axis, "")
-    for name in option_pages.option_names(axis):
+    for name in option_names(axis):
         target = option_pages.read_option(axis, name).target
         text = " ".join(option_pages.docstrings(target)[0].split())
         assert option_pages.escaped(text.split(". ")[0].rstrip(".")) in page, name

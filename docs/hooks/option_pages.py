@@ -13,7 +13,8 @@ from typing import Any
 import yaml
 
 from vae_lab.config.comments import comments_of
-from vae_lab.config.options import CONF, option_names
+from vae_lab.config.options import CONF
+from vae_lab.study.identity import dotted
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 NO_SETTINGS = ("name", "_target_", "facts", "defaults")
@@ -59,18 +60,10 @@ def read_option(axis: str, name: str) -> Option:
         target=content.get("_target_"),
         facts=content.get("facts") or {},
     )
-    for key, value in flat({key: content[key] for key in content if key not in NO_SETTINGS}).items():
+    for key, value in dotted({key: content[key] for key in content if key not in NO_SETTINGS}):
         words = comments.get(key) or comments.get(f"{axis}.{key}", "")
         option.settings[key] = Setting(as_yaml(value), words)
     return option
-
-
-def flat(node: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested mappings as one, by dotted keys."""
-    leaves: dict[str, Any] = {}
-    for key, value in node.items():
-        leaves |= flat(value, f"{prefix}{key}.") if isinstance(value, dict) and value else {f"{prefix}{key}": value}
-    return leaves
 
 
 def as_yaml(value: Any) -> str:

@@ -6,7 +6,9 @@ from typing import Any
 
 from mkdocs.structure.files import File, Files
 from notebook_pages import notebook_page, notebook_paths
-from option_pages import CHECKOUT, escaped, option_names, role_of, section
+from option_pages import CHECKOUT, escaped, role_of, section
+
+from vae_lab.config.options import option_names
 
 # The axes in the order of a run, each with what its page begins with.
 AXES = {

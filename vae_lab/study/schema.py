@@ -10,6 +10,7 @@ from omegaconf import OmegaConf
 from vae_lab.config.comments import comments_of
 from vae_lab.config.options import CONF, option_file, option_names
 from vae_lab.study.expectations import COMMON, KEYS, MARKS
+from vae_lab.study.identity import dotted
 from vae_lab.study.plan import KINDS, STUDY_KEYS
 
 Schema = dict[str, Any]
@@ -63,20 +64,11 @@ def leaves_of(file: Path, group: str = "") -> dict[str, Schema]:
     if isinstance(content.get(group), dict):
         content = content[group]
         comments = {key.removeprefix(f"{group}."): words for key, words in comments.items()}
-    leaves = flat({key: value for key, value in content.items() if key not in NO_SETTINGS})
+    settings = {str(key): value for key, value in content.items() if key not in NO_SETTINGS}
     return {
         key: kind_of(value) | ({"description": comments[key]} if comments.get(key) else {})
-        for key, value in leaves.items()
+        for key, value in dotted(settings)
     }
-
-
-def flat(node: Mapping[Any, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested mappings as one, by dotted keys."""
-    leaves: dict[str, Any] = {}
-    for key, value in node.items():
-        inside = isinstance(value, Mapping) and value
-        leaves |= flat(value, f"{prefix}{key}.") if inside else {f"{prefix}{key}": value}
-    return leaves
 
 
 def kind_of(default: Any) -> Schema:
