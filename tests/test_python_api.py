@@ -14,6 +14,7 @@ from vae_lab.errors import UsageError
 from vae_lab.report.statistics import paired_images
 from vae_lab.tracking.artifacts import artifact
 from vae_lab.tracking.store import open_store
+from vae_lab.tracking.tracked_run import TrackedRun
 
 TINY = (
     *("encoder.hidden=[16]", "decoder.hidden=[16]", "latent_size=2", "training.jit=false", "training.epochs=2"),
@@ -71,6 +72,16 @@ def test_runs_are_rows_with_what_differs(trained, place):
     assert pd.isna(table["prior.components"][0])
     assert table["prior.components"][1] == "3"
     assert not {"latent_size", "data.dir", "tracking.uri"} & set(table.columns)
+
+
+def test_runs_that_do_not_count_are_left_aside_unless_asked_for(trained, place):
+    store = open_store(place[0].removeprefix("tracking.uri="), "vae_lab")
+    one = TrackedRun(store, "cut off", {"vae_lab.kind": "run"})
+    one.finish("KILLED")
+    assert one.run_id not in set(vae_lab.runs(place[0])["run"])
+    table = vae_lab.runs(place[0], aside=True)
+    assert list(table[table["run"] == one.run_id]["counts"]) == [False]
+    assert len(table) == 3
 
 
 def test_runs_by_epoch_are_the_curves(trained, place):

@@ -29,6 +29,7 @@ from vae_lab.report.planned import study_of_sweep
 from vae_lab.report.published_figure import values_in, write_published
 from vae_lab.report.report import gather
 from vae_lab.report.results_folder import read_results, results_of, write_results
+from vae_lab.report.screen import show_report
 from vae_lab.report.selection import StudyRuns, find_runs
 from vae_lab.report.sheets import sheets_of
 from vae_lab.report.table import latex_text
@@ -476,6 +477,26 @@ def test_published_values_are_drawn_beside_what_was_found(report, tmp_path):
     assert "toy  plain  test/elbo" in (tmp_path / "published.svg").read_text()
 
 
+def test_a_report_tells_of_stale_runs_in_the_terminal(report, store, capsys):
+    now = [(job, identity(job.arm, job.seed, epochs=11)) for job in JOBS]
+    jobs = tuple(replace(job, evaluation=of.evaluation, identity=of) for job, of in now)
+    found = gather(store, replace(report.study, jobs=jobs))
+    show_report(found)
+    told = capsys.readouterr().out
+    stale = [one for one in found.runs.aside if one.state == "stale" and one.run.status == "FINISHED"]
+    assert not found.runs.all
+    assert f"note: {len(stale)} finished runs are stale and not counted" in told
+    assert "training.epochs" in told.split("not counted, such as")[1]
+
+
+def test_a_report_of_nothing_is_not_written_over_another(store, tmp_path, capsys):
+    main = runpy.run_path(str(CHECKOUT / "scripts" / "report.py"))["main"]
+    where = [f"tracking.uri={store.uri}", "tracking.experiment_name=tests", f"out={tmp_path}"]
+    assert main(["experiment=quickstart", *where]) == 1
+    assert "nothing is written; python scripts/train.py experiment=quickstart runs them" in capsys.readouterr().out
+    assert not list(tmp_path.iterdir())
+
+
 def test_an_export_is_read_without_the_database(report, tmp_path):
     place = export(report, tmp_path / "study.zip")
     with zipfile.ZipFile(place) as archive:
@@ -502,6 +523,7 @@ def test_the_script_reports_a_sweep_and_logs_it_to_its_parent(store, ids, tmp_pa
         (["experiment=nothing"], "experiment=nothing is not in conf/experiment"),
         ([], "scripts/report.py experiment="),
         (["experiment=quickstart", "metric=x"], "scripts/report.py experiment="),
+        (["experiment=quickstart", "metric=x"], "metric: no such word here"),
     ):
         assert main([*wrong, *where]) == 2
         assert message in capsys.readouterr().err

@@ -13,7 +13,7 @@ from conftest import CHECKOUT
 from rich.console import Console
 
 from vae_lab.console.bars import Bars
-from vae_lab.console.start_up import quiet_start
+from vae_lab.quiet_start import quiet_start
 from vae_lab.run.job import single_name
 
 NOTICES = ("oneDNN", "absl::InitializeLog", "cudart_stub", "I0000")

@@ -6,6 +6,7 @@ import io
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from conftest import CHECKOUT
@@ -32,7 +33,7 @@ WORDS = {
     "experiment=nope": ["experiment=nope", "--list"],
     "experiment=quickstrt": ["experiment=quickstrt", "did you mean quickstart?"],
     "hydra/launcher=nope": ["hydra/launcher=nope", "can be basic"],
-    "prior.components=3": ["prior.components", "prior=mixture or vamp has"],
+    "prior.components=3": ["prior.components", "mixture or vamp has"],
     "components=3": ["components", "prior.components of prior=mixture"],
     "+prior=mixture": ["write prior=mixture, without +"],
     "+optimizer.nope=1": ["optimizer.nope", "Adam takes no such setting", "beta_1"],
@@ -181,6 +182,26 @@ FILES = {
         ["study.metric=test/elbow", "did you mean test/elbo"],
     ),
     "no MULTIRUN": (STUDY.replace("ARMS", "a: {}").replace("MULTIRUN", "RUN"), ["MULTIRUN", "-m"]),
+    "a group that there is not": (
+        "traning: {epochs: 5}\n",
+        ["traning: there is no such setting", "did you mean training"],
+    ),
+    "a key that there is not": (
+        "latnt_size: 3\n",
+        ["latnt_size: there is no such setting", "did you mean latent_size"],
+    ),
+    **{
+        f"{group}.{key}": (f"{group}: {{{key}}}\n", [f"{group}.{key.partition(':')[0]}", "did you mean"])
+        for group, key in (("training", "epoch: 30"), ("evaluation", "importance_sample: 5"), ("data", "seed_split: 1"))
+    },
+    "a key deep inside": (
+        "training: {early_stopping: {patienc: 3}}\n",
+        ["training.early_stopping.patienc", "early_stopping.patience"],
+    ),
+    "arms that are one": (
+        STUDY.replace("ARMS", "a: {latent_size: 2}, b: {latent_size: 2}"),
+        ["a-s0 and b-s0 are the same"],
+    ),
     "a setting that no part has": ("prior: {componentz: 3}\n", ["prior.componentz", "takes no such setting"]),
 }
 
@@ -198,6 +219,21 @@ def experiment(tmp_path_factory):
         return "--config-dir", str(folder), "experiment=mine"
 
     return write
+
+
+@pytest.mark.parametrize("content", [b"latent_size: 3\n", b"defaults:\n  - override /prior: mvn_tril\n"])
+def test_an_experiment_without_its_first_line_is_told_of_it(content, train, experiment, tmp_path):
+    words = experiment("")
+    (Path(words[1]) / "experiment" / "mine.yaml").write_bytes(content)
+    code, _, errors = train(*words)
+    assert (code, len(errors.splitlines())) == (2, 1), errors
+    assert "begins with the line `# @package _global_`" in errors
+
+
+def test_a_file_may_have_names_of_its_own_to_look_up(train, experiment):
+    words = experiment("_width: 12\nencoder: {hidden: ['${_width}']}\n")
+    code, printed, errors = train(*words, "sweep.plan=true")
+    assert (code, "0 done, 1 to do" in printed) == (0, True), errors
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -283,6 +319,9 @@ def test_a_report_says_at_once_where_it_cannot_go(tmp_path):
             require_target(place)
         with pytest.raises(UsageError, match=r"is a file; name another place"):
             require_folder(place, f"out={place}")
+    if Path("/proc").is_dir():  # which says that root may write to it
+        with pytest.raises(UsageError, match="/proc cannot be written to; name another place"):
+            require_folder(Path("/proc/x"), "out=/proc/x")
     require_target(tmp_path / "new" / "study.zip")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file"]
 

@@ -7,7 +7,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # its notices about absent G
 
 def load_run(run_id: str, *overrides: str, tracking_uri: str | None = None):
     """Brings a finished run back from MLflow; see `vae_lab.run.loaded.load_run`."""
-    from vae_lab.console.start_up import quiet_start
+    from vae_lab.quiet_start import quiet_start
 
     with quiet_start():
         from vae_lab.run.loaded import load_run as load
@@ -25,14 +25,14 @@ def train(*overrides: str):
     Returns:
       What `load_run` returns.
     """
-    from vae_lab.console.start_up import quiet_start
+    from vae_lab.quiet_start import quiet_start
 
     with quiet_start():
         from vae_lab.run.single import train_one
     return train_one(*overrides)
 
 
-def runs(*words: str, by: str = "run"):
+def runs(*words: str, by: str = "run", aside: bool = False):
     """Runs as a pandas DataFrame.
 
     >>> vae_lab.runs("experiment=quickstart").groupby("arm")["test/elbo"].mean()
@@ -43,10 +43,11 @@ def runs(*words: str, by: str = "run"):
       by: "run": a row a run: arm, seed, status, whether a report counts it and why not, identity, the settings in which
         the runs differ, final metrics. "epoch": a row a run, metric and epoch. "image": a row a run, split and image,
         a column a quantity, in nats.
+      aside: also those that a report does not count: stale, failed and running ones.
     """
     from vae_lab.report.frame import runs as read
 
-    return read(*words, by=by)
+    return read(*words, by=by, aside=aside)
 
 
 def compare(one: str, other: str, tracking_uri: str | None = None):

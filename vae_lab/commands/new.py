@@ -41,7 +41,7 @@ def package_of(folder: Path) -> str:
     Raises:
       UsageError: where none can be made of it.
     """
-    package = re.sub(r"[-. ]", "_", folder.name).lower()
+    package = re.sub(r"[-.]", "_", folder.name).lower()
     if not re.fullmatch(r"[a-z_][a-z0-9_]*", package) or keyword.iskeyword(package) or package in ("vae_lab", "tests"):
         raise UsageError(f"{folder.name} makes no name of a package; use letters, digits and -, such as my-project")
     return package

@@ -50,6 +50,9 @@ def report(words: Words) -> int:
     columns = [name.strip() for name in given.get("columns", "").split(",") if name.strip()]
     found = gather(store, study, sweep, given.get("reference"), columns)
     show_report(found)
+    if not found.runs.all:
+        print(f"none of its runs has finished, and nothing is written; {study.command} runs them")
+        return 1
     print(f"page: {publish(found, folder)}")
     if "export" in given:
         print(f"export: {export(found, Path(given['export']))}")

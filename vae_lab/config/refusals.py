@@ -125,6 +125,8 @@ def refusal(error: BaseException, overrides: Iterable[str]) -> str:
         group, name = found.groups()
         listed = [line.strip() for line in text.splitlines() if line.startswith("\t") and "=" not in line]
         return f"{group}={name}: there is no such option; {_names(group, listed, name)}"
+    if "@experiment." in text:
+        return "an experiment's file begins with the line `# @package _global_`, and this one does not; write it there"
     if found := re.search(r"Could not override '([^']+)'", text):
         return _unknown(found.group(1), [word for word in overrides if not word.lstrip("+").startswith(found.group(1))])
     if found := re.search(r"(?:argument|parameters) '(.+)'(?: requires|$)", text, re.MULTILINE):

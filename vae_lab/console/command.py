@@ -1,5 +1,6 @@
 """The command lines of the subcommands: words of the form key=value, names and flags."""
 
+import os
 import re
 import sys
 from collections.abc import Callable, Collection
@@ -62,11 +63,16 @@ def command(
             told = "--config-dir is of `train` alone; put the files into the conf/ of a project: see `vae-lab new`"
             print(told, file=sys.stderr)
             return 2
-        if unknown or "" in given.values() or len(given) < len(pairs) or (words.names and not names):
-            print(as_started(usage), file=sys.stderr)
+        strange = [*unknown, *([] if names else words.names)]
+        if strange or "" in given.values() or len(given) < len(pairs):
+            told = f"{strange[0]}: no such word here.\n\n" if strange else ""
+            print(told + as_started(usage), file=sys.stderr)
             return 2
         try:
             return do(words)
+        except BrokenPipeError:  # whoever reads has read enough; Python would write once more as it ends
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 1
         except UsageError as error:
             print(error, file=sys.stderr)
             return 2

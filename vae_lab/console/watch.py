@@ -11,6 +11,7 @@ from rich.table import Table as ScreenTable
 
 from vae_lab.errors import UsageError
 from vae_lab.report.format import clock
+from vae_lab.tracking.heartbeat import is_alive_here
 from vae_lab.tracking.records import RunRecord, fetch_artifact, newest_of, read_run, runs_tagged
 from vae_lab.tracking.store import Store
 
@@ -93,7 +94,9 @@ def shown(now: SweepStanding, metric: str) -> Group:
             elbo = f"{record.metrics['val/elbo']:.2f}" if "val/elbo" in record.metrics else ""
             quiet = time.time() - float(record.tags.get("vae_lab.heartbeat", time.time()))
             state = record.tags.get("vae_lab.error", record.status.lower())[:80]
-            if record.status == "RUNNING" and quiet > 120:
+            if record.status == "RUNNING" and is_alive_here(record.tags) is False:
+                state = "cut off: its process is gone, and the same command goes on with it"
+            elif record.status == "RUNNING" and quiet > 120:
                 state += f" (silent for {clock(quiet)})"
             table.add_row(job["name"], state, clock(record.seconds), elbo)
     return Group(title, table) if table.row_count else Group(title)

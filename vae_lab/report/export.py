@@ -1,7 +1,6 @@
 """A study as files that a reviewer can read without the database."""
 
 import itertools
-import os
 import re
 import shutil
 import tempfile
@@ -72,8 +71,11 @@ def require_folder(folder: Path, given: str) -> None:
         raise UsageError(f"{given} cannot be made ({told(error)}); name another place") from None
     if not there.is_dir():
         raise UsageError(f"{given} cannot be made: {there} is a file; name another place")
-    if not os.access(there, os.W_OK | os.X_OK):
-        raise UsageError(f"{given} cannot be made: {there} cannot be written to; name another place")
+    try:
+        with tempfile.TemporaryDirectory(dir=there):
+            pass
+    except OSError:
+        raise UsageError(f"{given} cannot be made: {there} cannot be written to; name another place") from None
 
 
 def folders_of(arms: Iterable[str]) -> dict[str, str]:

@@ -25,7 +25,7 @@ def files(report: Report) -> dict[str, str]:
     return sequences | {
         "table.md": report.table.markdown(),
         "table.csv": report.table.csv(),
-        "table.tex": report.table.latex(),
+        "table.tex": report.short_table.latex(),
         "differences.csv": differences_csv(report),
         "verdicts.md": verdicts_markdown(report),
         "verdicts.csv": verdicts_csv(report),

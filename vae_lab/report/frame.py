@@ -36,7 +36,7 @@ class Entry(NamedTuple):
     why: str  # not
 
 
-def runs(*words: str, by: str = "run") -> pd.DataFrame:
+def runs(*words: str, by: str = "run", aside: bool = False) -> pd.DataFrame:
     """The runs of an experiment, of a sweep, or of the whole MLflow experiment; see `vae_lab.runs`.
 
     Raises:
@@ -52,7 +52,7 @@ def runs(*words: str, by: str = "run") -> pd.DataFrame:
     places = [f"{key}={given[key]}" for key in WHERE if key in given]
     tracking = compose_unchecked(*(place for place in places if place.startswith("tracking"))).tracking
     store = open_store(tracking.uri, tracking.experiment_name, existing=True)
-    found = entries(store, given, places)
+    found = [entry for entry in entries(store, given, places) if entry.counts or aside]
     return {"run": by_run, "epoch": by_epoch, "image": by_image}[by](store, found)
 
 

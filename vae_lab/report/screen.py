@@ -23,6 +23,8 @@ def show_report(report: Report) -> None:
             line += [p_text(one.seeds_holm, report.mark(one.arm, one.reference)), seeds_text(one.needed)]
             lines.append([*line, interval(images.low, images.high, True) if images else "–"])
         show_lines(f"{report.study.metric}, minus {report.named(report.reference)}", header, lines)
+    if stale := [one for one in report.runs.aside if one.state == "stale" and one.run and one.run.status == "FINISHED"]:
+        print(f"note: {len(stale)} finished runs are stale and not counted, such as {stale[0].arm}: {stale[0].why}")
     for note in report.notes:
         print(f"note: {note}")
     show_verdicts(report)

@@ -20,8 +20,8 @@ from vae_lab.config.overrides import check_overrides
 from vae_lab.config.settings import settings_of
 from vae_lab.console.plan_table import show_adopted, show_plan, show_run
 from vae_lab.console.progress import Progress
-from vae_lab.console.start_up import quiet_start
 from vae_lab.errors import Pruned, UsageError
+from vae_lab.quiet_start import quiet_start
 from vae_lab.run.device import take_gpu
 from vae_lab.run.lock import Lock, Locked, deciding_locks, lock_name, locks_folder
 from vae_lab.run.order import Order

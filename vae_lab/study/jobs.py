@@ -43,8 +43,8 @@ def checked_plan(
             raise UsageError(f"{error}\n(in job {job.name}, one of {len(jobs)}; nothing has been started)") from None
         if (same := checked.setdefault(one.identity.evaluation, one)) is not one:
             raise UsageError(
-                f"jobs {same.name} and {job.name} are the same run; an option on the command line has overridden what "
-                "made them differ"
+                f"jobs {same.name} and {job.name} are the same run: nothing in their settings differs, in the study's "
+                "file or by what the command line has overridden; let them differ, or leave one out"
             )
     if study is not None and jobs:
         check_metrics(study, own=composer(jobs[0].overrides).evaluation.metrics)

@@ -157,6 +157,9 @@ def report_of(parent: Any, folder: Path) -> Path:
     from vae_lab.report.report import gather
 
     study = study_of_sweep(parent.store, parent.run.run_id)
+    if study.changed:  # another study than its file's, whose report stays
+        of_itself = "short" if study.changed == ("short=true",) else parent.run.run_id[:8]
+        folder = folder.with_name(f"{folder.name}-{of_itself}")
     return publish(gather(parent.store, study, parent.run.run_id), folder)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from vae_lab.config.checks.budget import check_memory
 from vae_lab.config.checks.facts import AXES, Config
 from vae_lab.config.checks.inference import check_gaps
-from vae_lab.config.checks.kinds import check_kinds, check_nulls, resolved
+from vae_lab.config.checks.kinds import check_kinds, check_known, check_nulls, resolved
 from vae_lab.config.checks.notes import note_on_pixels as note_on_pixels
 from vae_lab.config.checks.optimizers import check_layers, check_optimizer
 from vae_lab.config.checks.own_parts import check_own_parts
@@ -47,6 +47,7 @@ from vae_lab.config.options import stated_facts
 from vae_lab.data.dataset import identity, load, source_of
 from vae_lab.data.verified import verify
 from vae_lab.errors import UsageError
+from vae_lab.quiet_start import quiet_start
 
 
 def check_tracking(cfg: Config) -> None:
@@ -96,6 +97,8 @@ def check_files(cfg: Config) -> None:
     if "dir" in cfg.data and not source.available(cfg.data.dir):
         if cfg.data.dir is not None and not Path(cfg.data.dir).expanduser().is_dir():
             raise UsageError(f"data.dir={cfg.data.dir} is not a folder; name one, or null to download the data")
+        with quiet_start():
+            import keras  # noqa: F401 - which downloads it, and brings TensorFlow
         load(cfg.data)
     verify(cfg.data)
     identity(cfg.data)
@@ -116,6 +119,7 @@ ACROSS_AXES: tuple[Callable[[Config], None], ...] = (
     check_sizes,
 )
 CHECKS: tuple[Callable[[Config], None], ...] = (
+    check_known,
     check_kinds,
     check_allowed,
     check_targets,

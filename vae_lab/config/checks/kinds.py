@@ -1,5 +1,7 @@
 """Each setting is there, and of the kind that its option's file gives it."""
 
+import difflib
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from vae_lab.config.checks.facts import AXES, Config, Resolved
 from vae_lab.config.checks.lookups import check_interpolations
+from vae_lab.config.checks.own_parts import OWN
 from vae_lab.config.checks.reading import shown, values_of
 from vae_lab.config.options import CONF, option_file, option_names
 from vae_lab.errors import UsageError
@@ -17,6 +20,7 @@ from vae_lab.errors import UsageError
 MAY_BE_NULL = ("estimator.cycle_epochs", "data.split_seed", "data.dir", "tracking.artifacts")
 NO_BOOLEAN_ALONE = ("evaluation.pictures",)  # it may be a list, too, and has a check of its own
 GROUPS = ("training", "evaluation", "tracking")
+CLOSED = (*GROUPS, "data", "binarization")  # no class's signature says what these take
 
 
 def resolved(cfg: Config) -> Resolved:
@@ -48,6 +52,36 @@ def _first_without(node: Any, cfg: Config, prefix: str) -> str | None:
             missing = "has no value" if value == "???" else f"has no value ({str(error).splitlines()[0]})"
             return f"{name}={value} {missing}; give it one, or leave it out"
     return None
+
+
+def check_known(cfg: Config) -> None:
+    """Nothing is set that nothing would read; keys that begin with _ are the user's own, for others to look up."""
+    if "experiment" in cfg:
+        raise UsageError("an experiment's file begins with the line `# @package _global_`; write it there")
+    known = sorted(top_level((CONF / "train.yaml").stat().st_mtime_ns))
+    _require_known([key for key in cfg if not str(key).startswith("_")], known)
+    for axis in CLOSED:
+        stated = [key for key, _ in _stated(axis, cfg)]
+        if stated and isinstance(cfg.get(axis), dict):
+            given = [key for key, _ in _leaves(cfg[axis], f"{axis}.") if not key.startswith(f"{axis}.facts.")]
+            _require_known(given, stated)
+
+
+def _require_known(given: Iterable[Any], known: Sequence[str]) -> None:
+    for key in map(str, given):
+        is_group = any(one.startswith(f"{key}.") for one in known)  # whether it is one, is asked of it elsewhere
+        if key not in known and not is_group and not any(key.startswith(f"{group}.") for group in OWN):
+            like = difflib.get_close_matches(key, known, n=2)
+            meant = f"did you mean {' or '.join(like)}?" if like else "leave it out"
+            raise UsageError(f"{key}: there is no such setting; {meant}")
+
+
+@lru_cache(maxsize=1)
+def top_level(changed: int) -> frozenset[str]:
+    """The keys of a configuration: those of train.yaml, and the groups that it chooses from."""
+    content: Any = OmegaConf.to_container(OmegaConf.load(CONF / "train.yaml"))
+    chosen = {key for entry in content["defaults"] if isinstance(entry, dict) for key in entry}
+    return frozenset(content) - {"defaults"} | {key for key in chosen if "/" not in key} - {"experiment"}
 
 
 def check_kinds(cfg: Config) -> None:

@@ -36,7 +36,7 @@ def check_rows(cfg: Config) -> None:
     if cfg.training.batch_size > training_rows:
         raise UsageError(
             f"training.batch_size={cfg.training.batch_size} is more than the {training_rows} training rows of "
-            f"data={cfg.data.name}"
+            f"data={cfg.data.name}; use {training_rows} or fewer"
         )
 
 
