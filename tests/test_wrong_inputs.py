@@ -184,11 +184,11 @@ FILES = {
     "no MULTIRUN": (STUDY.replace("ARMS", "a: {}").replace("MULTIRUN", "RUN"), ["MULTIRUN", "-m"]),
     "a group that there is not": (
         "traning: {epochs: 5}\n",
-        ["traning: there is no such setting", "did you mean training"],
+        ["there is no setting traning", "did you mean training"],
     ),
     "a key that there is not": (
         "latnt_size: 3\n",
-        ["latnt_size: there is no such setting", "did you mean latent_size"],
+        ["there is no setting latnt_size", "did you mean latent_size"],
     ),
     **{
         f"{group}.{key}": (f"{group}: {{{key}}}\n", [f"{group}.{key.partition(':')[0]}", "did you mean"])

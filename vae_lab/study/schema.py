@@ -34,6 +34,7 @@ def experiment_schema() -> Schema:
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "An experiment of vae_lab",
+        "patternProperties": {"^_": {}},
         **closed(
             {
                 "defaults": {"type": "array", "items": defaults},

@@ -70,10 +70,10 @@ def check_known(cfg: Config) -> None:
 def _require_known(given: Iterable[Any], known: Sequence[str]) -> None:
     for key in map(str, given):
         is_group = any(one.startswith(f"{key}.") for one in known)  # whether it is one, is asked of it elsewhere
-        if key not in known and not is_group and not any(key.startswith(f"{group}.") for group in OWN):
+        if key not in known and not is_group and not f"{key}.".startswith(tuple(f"{group}." for group in OWN)):
             like = difflib.get_close_matches(key, known, n=2)
             meant = f"did you mean {' or '.join(like)}?" if like else "leave it out"
-            raise UsageError(f"{key}: there is no such setting; {meant}")
+            raise UsageError(f"there is no setting {key}, and nothing would read it; {meant}")
 
 
 @lru_cache(maxsize=1)
