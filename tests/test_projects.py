@@ -160,7 +160,7 @@ def test_the_user_s_own_commit_is_recorded_beside_ours(toy):
     committed = own()
     assert committed == {"project.git.commit": git("rev-parse", "HEAD"), "project.git.dirty": "false"}
     (toy / "conf" / "prior" / "wider.yaml").write_text("name: wider\n_target_: my_toy.prior.student.Student\n")
-    assert environment.differences(committed, own()) == ["state of the project false -> true"]
+    assert environment.differences(committed, own()) == ["changes of the project that no commit holds false -> true"]
     environment.environment.cache_clear()
 
 

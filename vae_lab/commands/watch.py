@@ -25,6 +25,8 @@ def watch(words: Words) -> int:
         pause = float(given.get("every", "3"))
     except ValueError:
         raise UsageError(f"every={given['every']} must be a number of seconds") from None
+    if given.get("once", "true") not in ("true", "false"):
+        raise UsageError(f"once={given['once']} must be true or false")
     store = open_store(
         given.get("tracking.uri", tracking.uri),
         given.get("tracking.experiment_name", tracking.experiment_name),

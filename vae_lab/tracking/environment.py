@@ -19,9 +19,9 @@ PACKAGES = ("vae_lab", "tensorflow", "tensorflow-probability", "keras", "numpy",
 # The tags that say what may move a number, in words.
 TOLD = {
     COMMIT: "commit",
-    DIRTY: "state of the checkout",
+    DIRTY: "changes that no commit holds",
     OWN_COMMIT: "project's commit",
-    OWN_DIRTY: "state of the project",
+    OWN_DIRTY: "changes of the project that no commit holds",
     **{f"version.{package}": package for package in PACKAGES if package not in ("vae_lab", "mlflow")},
     "version.python": "Python",
     "machine.kind": "processor",
