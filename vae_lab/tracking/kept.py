@@ -67,7 +67,10 @@ class FoundValues(dict[str, dict[str, np.ndarray]]):
         super().__init__()
         self.folder = folder / FOUND
         for path in self.folder.glob("[!.]*.npz"):
-            with suppress(OSError, ValueError, EOFError, zipfile.BadZipFile), np.load(path) as stored:
+            with (
+                suppress(OSError, ValueError, EOFError, zipfile.BadZipFile),
+                np.load(path, allow_pickle=False) as stored,
+            ):
                 super().__setitem__(path.stem, dict(stored))
 
     def __setitem__(self, name: str, values: dict[str, np.ndarray]) -> None:
