@@ -152,7 +152,7 @@ def index_markdown(pages: Sequence[Results], studies: Mapping[str, Study]) -> st
     for kind, heading in HEADINGS.items():
         rows = [row_of(page, studies) for page in pages if page.kind == kind]
         if rows:
-            parts += [f"## {heading}\n", markdown_table(["study", "question", "outcome", "of"], rows, left=4)]
+            parts += [f"## {heading}\n", markdown_table(["study", "question", "outcome", "code"], rows, left=4)]
     return "\n".join(parts)
 
 
