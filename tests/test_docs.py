@@ -21,10 +21,10 @@ from omegaconf import OmegaConf
 
 from vae_lab import protocols
 from vae_lab.config.compose import compose, compose_unchecked
+from vae_lab.config.described import NO_SETTINGS, dotted
 from vae_lab.config.options import option_names
 from vae_lab.config.project import KEYS
 from vae_lab.study.expectations import read_expectations
-from vae_lab.study.identity import dotted
 from vae_lab.study.plan import check_study, plan, to_override
 
 sys.path.insert(0, str(CHECKOUT / "docs" / "hooks"))
@@ -184,10 +184,10 @@ def test_a_page_tells_every_option_with_every_setting_and_its_default(axis):
         content = OmegaConf.to_container(OmegaConf.load(CHECKOUT / "conf" / axis / f"{name}.yaml"))
         content = content.get(axis, content) if isinstance(content.get(axis), dict) else content
         told = option_pages.read_option(axis, name)
-        wanted = dict(dotted({key: value for key, value in content.items() if key not in option_pages.NO_SETTINGS}))
+        wanted = dict(dotted({key: value for key, value in content.items() if key not in NO_SETTINGS}))
         assert list(told.settings) == list(wanted)
         for key, value in wanted.items():
-            default = told.settings[key].default
+            default = option_pages.as_yaml(told.settings[key].default)
             assert f"| `{axis}.{key}` | `{default}` |" in page
             assert OmegaConf.to_container(OmegaConf.create(f"x: {default}"))["x"] == value
         for fact in content.get("facts") or {}:

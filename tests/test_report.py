@@ -462,7 +462,7 @@ def test_results_are_written_as_a_page_and_a_line_of_the_index(report, tmp_path)
         assert text.count("## Others\n") == 1
         present = int(standing == "present")
         assert f"1 of 1 studies have a page, {present} of them by the present settings, data and code." in text
-        assert "3 claims are judged: 1 met, 2 not complete." in text
+        assert "3 expectations are judged: 1 met, 2 not complete." in text
     assert read_results(tmp_path) == [results_of(report)]
 
 

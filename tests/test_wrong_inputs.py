@@ -192,7 +192,12 @@ FILES = {
     ),
     **{
         f"{group}.{key}": (f"{group}: {{{key}}}\n", [f"{group}.{key.partition(':')[0]}", "did you mean"])
-        for group, key in (("training", "epoch: 30"), ("evaluation", "importance_sample: 5"), ("data", "seed_split: 1"))
+        for group, key in (
+            ("training", "epoch: 30"),
+            ("evaluation", "importance_sample: 5"),
+            ("data", "seed_split: 1"),
+            ("sweep", "max_failure: 2"),
+        )
     },
     "a key deep inside": (
         "training: {early_stopping: {patienc: 3}}\n",

@@ -5,65 +5,21 @@ No part is imported: classes are found as syntax trees, so that a page costs mil
 
 import ast
 import re
-from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from vae_lab.config.comments import comments_of
+from vae_lab.config.described import Described, described
 from vae_lab.config.options import CONF
-from vae_lab.study.identity import dotted
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-NO_SETTINGS = ("name", "_target_", "facts", "defaults")
 
 
-@dataclass
-class Setting:
-    """A key of an option: its default as YAML writes it, and what the comment beside it says."""
-
-    default: str
-    words: str
-
-
-@dataclass
-class Option:
-    """An option's file, read.
-
-    Attributes:
-      heading: the comment that the file begins with.
-      target: what is made of it; None of a group that has one file.
-      settings: by dotted key, without the axis.
-      facts: what other options must know of it.
-    """
-
-    heading: str
-    target: str | None
-    settings: dict[str, Setting] = field(default_factory=dict)
-    facts: dict[str, Any] = field(default_factory=dict)
-
-
-def read_option(axis: str, name: str) -> Option:
-    """An option by its axis and name."""
-    text = (CONF / axis / f"{name}.yaml").read_text(encoding="utf-8")
-    content = yaml.safe_load(text) or {}
-    content = content.get(axis, content) if isinstance(content.get(axis), dict) else content
-    lines = text.splitlines()
-    head = []
-    while lines and lines[0].startswith("#"):
-        head.append(lines.pop(0).lstrip("# "))
-    comments = comments_of(lines)
-    option = Option(
-        heading=" ".join(line for line in head if not line.startswith("@package")),
-        target=content.get("_target_"),
-        facts=content.get("facts") or {},
-    )
-    for key, value in dotted({key: content[key] for key in content if key not in NO_SETTINGS}):
-        words = comments.get(key) or comments.get(f"{axis}.{key}", "")
-        option.settings[key] = Setting(as_yaml(value), words)
-    return option
+def read_option(axis: str, name: str) -> Described:
+    """An option's file by its axis and name."""
+    return described(CONF / axis / f"{name}.yaml", axis)
 
 
 def as_yaml(value: Any) -> str:
@@ -144,7 +100,7 @@ def section(axis: str, name: str, only: bool = False) -> str:
         for key, setting in option.settings.items():
             words = setting.words or arguments.get(key.split(".")[0], "")
             prefix = "" if axis == "seed" else f"{axis}."
-            lines.append(f"| `{prefix}{key}` | `{setting.default}` | {in_cell(words)} |")
+            lines.append(f"| `{prefix}{key}` | `{as_yaml(setting.default)}` | {in_cell(words)} |")
         lines.append("")
     if option.facts:
         told = ", ".join(f"`{key}: {as_yaml(value)}`" for key, value in option.facts.items())
@@ -153,7 +109,7 @@ def section(axis: str, name: str, only: bool = False) -> str:
     return "\n".join(lines)
 
 
-def files_of(axis: str, name: str, option: Option) -> list[str]:
+def files_of(axis: str, name: str, option: Described) -> list[str]:
     """The option's YAML, and the file that its class or function is in, or the name of another library's."""
     files = [f"conf/{axis}/{name}.yaml"]
     if option.target:

@@ -15,6 +15,7 @@ PACKAGE = Path(__file__).resolve().parent.parent
 # In a checkout conf/ lies beside the package, in an installed package inside it.
 CONF = PACKAGE / "conf" if (PACKAGE / "conf").is_dir() else PACKAGE.parent / "conf"
 
+NO_PACKAGE = "an experiment's file begins with the line `# @package _global_`, and this one does not; write it there"
 NAMED = ("encoder", "decoder", "posterior", "prior", "likelihood", "estimator")  # whose options are classes
 
 

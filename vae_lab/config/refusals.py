@@ -17,7 +17,7 @@ from yaml import YAMLError
 from vae_lab.config.checks.launching import check_program
 from vae_lab.config.compose import compose_unchecked
 from vae_lab.config.credentials import kept_apart
-from vae_lab.config.options import CONF, broken, command_of, option_names, read_option
+from vae_lab.config.options import CONF, NO_PACKAGE, broken, command_of, option_names, read_option
 from vae_lab.config.overrides import known_keys, with_home
 from vae_lab.errors import UsageError, told
 
@@ -126,7 +126,7 @@ def refusal(error: BaseException, overrides: Iterable[str]) -> str:
         listed = [line.strip() for line in text.splitlines() if line.startswith("\t") and "=" not in line]
         return f"{group}={name}: there is no such option; {_names(group, listed, name)}"
     if "@experiment." in text:
-        return "an experiment's file begins with the line `# @package _global_`, and this one does not; write it there"
+        return NO_PACKAGE
     if found := re.search(r"Could not override '([^']+)'", text):
         return _unknown(found.group(1), [word for word in overrides if not word.lstrip("+").startswith(found.group(1))])
     if found := re.search(r"(?:argument|parameters) '(.+)'(?: requires|$)", text, re.MULTILINE):

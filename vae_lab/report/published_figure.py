@@ -25,16 +25,16 @@ class Value:
 
 
 def values_in(pages: Sequence[Results]) -> list[Value]:
-    """The claims about a value that was published and looked for."""
+    """The expectations of a value that was published and looked for."""
     values = []
     for page in pages:
-        for claim in page.claims:
-            if claim.low is None or claim.high is None or claim.found is None or claim.is_difference:
+        for one in page.expectations:
+            if one.low is None or one.high is None or one.found is None or one.is_difference:
                 continue
-            value, ends = (claim.low + claim.high) / 2, (claim.found_low, claim.found_high)
+            value, ends = (one.low + one.high) / 2, (one.found_low, one.found_high)
             interval = None if ends[0] is None or ends[1] is None else (ends[0] - value, ends[1] - value)
-            name = f"{page.name}  {claim.subject}  {claim.metric}"
-            values.append(Value(name, claim.found - value, interval, (claim.high - claim.low) / 2))
+            name = f"{page.name}  {one.subject}  {one.metric}"
+            values.append(Value(name, one.found - value, interval, (one.high - one.low) / 2))
     return values
 
 

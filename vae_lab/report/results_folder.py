@@ -21,7 +21,7 @@ COUNTED = (MET, MISSED, UNDECIDED, MET + BY_ONE_SEED, MISSED + BY_ONE_SEED)
 
 
 @dataclass(frozen=True)
-class Claim:
+class Judged:
     """A judged expectation and what came of it.
 
     Attributes:
@@ -54,7 +54,7 @@ class Results:
       name, question, kind: of the study.
       outcome: in a line.
       identities: of the numbers.
-      claims: those that are judged.
+      expectations: those that are judged.
     """
 
     name: str
@@ -62,7 +62,7 @@ class Results:
     kind: str
     outcome: str
     identities: tuple[str, ...]
-    claims: tuple[Claim, ...]
+    expectations: tuple[Judged, ...]
 
     def is_of(self, study: Study | None) -> bool:
         """Whether all jobs of a study, as it is now, are among these numbers."""
@@ -79,14 +79,14 @@ def results_of(report: Report) -> Results:
         study.kind,
         headline(report),
         tuple(job.evaluation for job in there),
-        tuple(map(claim_of, report.judged)),
+        tuple(map(judged_of, report.judged)),
     )
 
 
-def claim_of(verdict: Verdict) -> Claim:
+def judged_of(verdict: Verdict) -> Judged:
     """What came of a judged expectation."""
     one, got = verdict.expectation, verdict.got
-    return Claim(
+    return Judged(
         subject=one.subject,
         metric=one.metric,
         low=one.low,
@@ -129,8 +129,10 @@ def read_results(folder: Path) -> list[Results]:
         data = page.with_suffix(".json")
         if data.is_file():
             content = json.loads(data.read_text(encoding="utf-8"))
-            claims = tuple(Claim(**claim) for claim in content.pop("claims"))
-            found.append(Results(**content | {"identities": tuple(content["identities"]), "claims": claims}))
+            expectations = tuple(Judged(**one) for one in content.pop("expectations"))
+            found.append(
+                Results(**content | {"identities": tuple(content["identities"]), "expectations": expectations})
+            )
         elif page.name != "README.md":
             _, question, _, outcome, *_ = page.read_text(encoding="utf-8").split("\n\n")
             found.append(Results(page.stem, question.strip(), "", outcome.strip(), (), ()))
@@ -147,7 +149,7 @@ def write_index(folder: Path, studies: Mapping[str, Study]) -> None:
 
 
 def index_markdown(pages: Sequence[Results], studies: Mapping[str, Study]) -> str:
-    """How the claims of all pages stand, and by kind of study a table of them."""
+    """How the expectations of all pages stand, and by kind of study a table of them."""
     parts = [f"{counts(pages, studies)}\n"]
     for kind, heading in HEADINGS.items():
         rows = [row_of(page, studies) for page in pages if page.kind == kind]
@@ -163,13 +165,13 @@ def row_of(page: Results, studies: Mapping[str, Study]) -> list[str]:
 
 
 def counts(pages: Sequence[Results], studies: Mapping[str, Study]) -> str:
-    """How many pages there are, and how their judged claims came out."""
+    """How many pages there are, and how their judged expectations came out."""
     present = sum(page.is_of(studies.get(page.name)) for page in pages)
-    found = Counter(claim.outcome for page in pages for claim in page.claims)
+    found = Counter(one.outcome for page in pages for one in page.expectations)
     told = [f"{found[outcome]} {outcome}" for outcome in COUNTED if found[outcome]]
     if others := sum(found.values()) - sum(found[outcome] for outcome in COUNTED):
         told.append(f"{others} not complete")
     return (
         f"{len(pages)} of {len(studies)} studies have a page, {present} of them by the present settings, data and "
-        f"code. {sum(found.values())} claims are judged: {', '.join(told) or 'none'}."
+        f"code. {sum(found.values())} expectations are judged: {', '.join(told) or 'none'}."
     )

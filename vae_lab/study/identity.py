@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
 
+from vae_lab.config.described import dotted
 from vae_lab.config.settings import Settings
 from vae_lab.data.dataset import identity as data_identity
 from vae_lab.study.code import Sources
@@ -77,15 +78,6 @@ def normalised(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [normalised(entry) for entry in value]
     return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
-def dotted(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """The leaves of nested mappings by dotted keys; lists are leaves."""
-    for key, value in node.items():
-        if isinstance(value, Mapping) and value:
-            yield from dotted(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
 
 
 def classes_of(settings: Any) -> Iterator[str]:

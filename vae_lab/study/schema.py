@@ -5,18 +5,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from omegaconf import OmegaConf
-
-from vae_lab.config.comments import comments_of
+from vae_lab.config.described import described
 from vae_lab.config.options import CONF, option_file, option_names
 from vae_lab.study.expectations import COMMON, KEYS, MARKS
-from vae_lab.study.identity import dotted
 from vae_lab.study.plan import KINDS, STUDY_KEYS
 
 Schema = dict[str, Any]
 
 NO_GROUPS = ("experiment", "hydra")
-NO_SETTINGS = ("name", "facts", "defaults")
 LOOKED_UP: Schema = {"type": "string", "pattern": r"^\$\{"}
 TEXT: Schema = {"type": "string"}
 
@@ -59,16 +55,9 @@ def settings_of(group: str) -> dict[str, Schema]:
 
 def leaves_of(file: Path, group: str = "") -> dict[str, Schema]:
     """By dotted key, what the settings of a file can be, with what their comments say."""
-    content = OmegaConf.to_container(OmegaConf.load(file), resolve=False)
-    comments = comments_of(file.read_text(encoding="utf-8").splitlines())
-    assert isinstance(content, dict)
-    if isinstance(content.get(group), dict):
-        content = content[group]
-        comments = {key.removeprefix(f"{group}."): words for key, words in comments.items()}
-    settings = {str(key): value for key, value in content.items() if key not in NO_SETTINGS}
     return {
-        key: kind_of(value) | ({"description": comments[key]} if comments.get(key) else {})
-        for key, value in dotted(settings)
+        key: kind_of(one.default) | ({"description": one.words} if one.words else {})
+        for key, one in described(file, group).settings.items()
     }
 
 
@@ -76,6 +65,7 @@ def kind_of(default: Any) -> Schema:
     """What a setting can be, as far as its default tells: of null and text anything."""
     for kind, name in ((bool, "boolean"), (int | float, "number"), (list, "array"), (dict, "object")):
         if isinstance(default, kind):
+            # a word may stand for true and false (auto), and a list for all or none
             others = [{"type": ["string", "array"]}] if name == "boolean" else [LOOKED_UP, {"type": "null"}]
             return {"anyOf": [{"type": name}, *others]}
     return {}
@@ -119,7 +109,7 @@ def study(overrides: Schema) -> Schema:
         "kind": {"enum": list(KINDS)},
         "arms": {
             "type": "object",
-            "additionalProperties": {"anyOf": [overrides, {"type": "null"}]},
+            "additionalProperties": overrides,
             "minProperties": 1,
         },
         "seeds": seeds,

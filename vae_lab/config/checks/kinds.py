@@ -13,7 +13,7 @@ from vae_lab.config.checks.facts import AXES, Config, Resolved
 from vae_lab.config.checks.lookups import check_interpolations
 from vae_lab.config.checks.own_parts import OWN
 from vae_lab.config.checks.reading import shown, values_of
-from vae_lab.config.options import CONF, option_file, option_names
+from vae_lab.config.options import CONF, NO_PACKAGE, option_file, option_names
 from vae_lab.errors import UsageError
 
 # Where null has a meaning, or a check of its own.
@@ -21,6 +21,7 @@ MAY_BE_NULL = ("estimator.cycle_epochs", "data.split_seed", "data.dir", "trackin
 NO_BOOLEAN_ALONE = ("evaluation.pictures",)  # it may be a list, too, and has a check of its own
 GROUPS = ("training", "evaluation", "tracking")
 CLOSED = (*GROUPS, "data", "binarization")  # no class's signature says what these take
+OF_SWEEPS = ("sweep", "paths")  # groups of train.yaml itself
 
 
 def resolved(cfg: Config) -> Resolved:
@@ -57,13 +58,13 @@ def _first_without(node: Any, cfg: Config, prefix: str) -> str | None:
 def check_known(cfg: Config) -> None:
     """Nothing is set that nothing would read; keys that begin with _ are the user's own, for others to look up."""
     if "experiment" in cfg:
-        raise UsageError("an experiment's file begins with the line `# @package _global_`; write it there")
+        raise UsageError(NO_PACKAGE)
     known = sorted(top_level((CONF / "train.yaml").stat().st_mtime_ns))
     _require_known([key for key in cfg if not str(key).startswith("_")], known)
-    for axis in CLOSED:
-        stated = [key for key, _ in _stated(axis, cfg)]
-        if stated and isinstance(cfg.get(axis), dict):
-            given = [key for key, _ in _leaves(cfg[axis], f"{axis}.") if not key.startswith(f"{axis}.facts.")]
+    for group in (*CLOSED, *OF_SWEEPS):
+        stated = [key for key, _ in _stated(None if group in OF_SWEEPS else group, cfg)]
+        if stated and isinstance(cfg.get(group), dict):
+            given = [key for key, _ in _leaves(cfg[group], f"{group}.") if not key.startswith(f"{group}.facts.")]
             _require_known(given, stated)
 
 
