@@ -195,7 +195,10 @@ ILLEGAL = {
         "evaluation.pictures=some must be true, false, all",
     ),
     "patience that is no number": (["training.early_stopping.patience=x"], "early_stopping.patience=x must be a whole"),
-    "data folder that is none": (["data=mnist", "data.dir=/nowhere/at/all"], "data.dir=/nowhere/at/all is not a folder"),
+    "data folder that is none": (
+        ["data=mnist", "data.dir=/nowhere/at/all"],
+        "data.dir=/nowhere/at/all is not a folder",
+    ),
     "experiment without a name": (["tracking.experiment_name="], "tracking.experiment_name is empty"),
     "checkpoints at no time": (["training.checkpoint_seconds=null"], "training.checkpoint_seconds=null must be a num"),
     "seed beyond 32 bits": (["evaluation.seed=3000000000"], "evaluation.seed=3000000000 must be below 2^31"),
