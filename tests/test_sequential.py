@@ -10,9 +10,10 @@ import pytest
 from scipy import integrate, stats
 from scipy.optimize import brentq
 
+from vae_lab.report.bounded_sequence import bounds_after_each
 from vae_lab.report.confidence_sequence import bounds, critical, e_value
 from vae_lab.report.rounds import Rule, next_round
-from vae_lab.report.sequential import NOT_BY_COUNTS, courses_csv, courses_of, judge_by
+from vae_lab.report.sequential import courses_csv, courses_of, judge_by
 from vae_lab.report.statistics import power
 from vae_lab.report.verdicts import MET, MISSED, judge
 from vae_lab.study.study import PlannedJob, make_study
@@ -112,6 +113,60 @@ def test_what_it_costs_to_be_allowed_to_look(effect, figure):
     assert fixed < used.mean() < most < 2.5 * fixed
 
 
+# Bounded values
+
+BOUNDED = {
+    "of two coins": (lambda rng, shape: rng.integers(0, 2, shape).astype(float), 0.5),
+    "1 with probability 0.1": (lambda rng, shape: (rng.random(shape) < 0.1).astype(float), 0.1),
+    "of a beta distribution (2, 5)": (lambda rng, shape: rng.beta(2, 5, shape), 2 / 7),
+    "two counts' difference, each of 20 with 0.9": (
+        lambda rng, shape: (20 + rng.binomial(20, 0.9, shape) - rng.binomial(20, 0.9, shape)) / 40,
+        0.5,
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", BOUNDED)
+def test_the_interval_of_bounded_values_misses_the_mean_at_no_number_of_seeds_but_by_its_level(kind, figure):
+    draw, mean = BOUNDED[kind]
+    paths = 1000
+    values = draw(np.random.default_rng(18), (paths, LONGEST))
+    found = np.array([bounds_after_each(path, ALPHA, 0, 1) for path in values])
+    missed = float(((found[..., 0] > mean) | (found[..., 1] < mean)).any(axis=1).mean())
+    figure(f"False decisions at any of 1 to 50 seeds, bounded values {kind}", missed, "at most 0.05")
+    figure(f"Mean width after 15 of them, values {kind}", float(np.ptp(found[:, 14], axis=-1).mean()), "shown")
+    assert missed <= ALPHA + 3 * math.sqrt(ALPHA * (1 - ALPHA) / paths)
+    assert (np.diff(found[..., 0], axis=1) >= 0).all()
+    assert (np.diff(found[..., 1], axis=1) <= 0).all()
+
+
+@pytest.mark.parametrize("mean", [0.1, 0.5, 0.8])
+def test_the_capital_of_the_bets_is_fair_where_the_mean_is_right(mean):
+    """All 2^8 outcomes of a coin whose mean it is: the interval leaves it out in no more than alpha of their weight."""
+    missed = 0.0
+    for outcome in range(256):
+        values = [float(outcome >> place & 1) for place in range(8)]
+        low, high = bounds_after_each(values, 0.2, 0, 1)[-1]
+        weight = math.prod(mean if value else 1 - mean for value in values)
+        missed += weight * (not low <= mean <= high)
+    assert missed <= 0.2
+
+
+def test_equal_values_of_known_range_come_to_the_end_that_arithmetic_gives():
+    """Ones: from the fourth on every stake is the largest there is at the end, and gives 1 + 0.75 (1 - m)/m."""
+    found = bounds_after_each([1.0] * 12, ALPHA, 0, 1)
+    for count, (low, high) in enumerate(found[3:], 4):
+        assert low == pytest.approx(1 / (1 + ((2 / ALPHA) ** (1 / count) - 1) / 0.75), rel=1e-9)
+        assert high == 1
+    turned = bounds_after_each([-3.0] * 12, ALPHA, -3, 5)[-1]
+    assert turned == pytest.approx((-3, 5 - 8 * low))
+
+
+def test_values_beyond_their_range_are_refused():
+    with pytest.raises(ValueError, match="values from 2 to 21 are not all between 0 and 20"):
+        bounds_after_each([2, 21], ALPHA, 0, 20)
+
+
 # Claims and rounds
 
 STUDY = {
@@ -123,7 +178,7 @@ STUDY = {
         {"difference": ["c", "b"], "between": [0, None], "source": "x", "mark": "S"},
         {"difference": ["c", "b"], "between": [-1, 1], "source": "x", "mark": "S"},
         {"arm": "b", "value": -90, "tolerance": 2, "source": "x", "mark": "M"},
-        {"arm": "b", "metric": "test/active_units", "value": 5, "tolerance": 1, "source": "x", "mark": "S"},
+        {"arm": "b", "metric": "test/active_units", "value": 5, "tolerance": 0.2, "source": "x", "mark": "S"},
     ],
 }
 
@@ -136,7 +191,8 @@ def study(**changes):
 def record(arm, seed, elbo, seconds=60):
     tags = {"vae_lab.scored.test": "x", "vae_lab.arm": arm}
     metrics = {"test/elbo": elbo, "test/active_units": 5.0}
-    return RunRecord(f"{arm}{seed}", "", "FINISHED", {}, metrics, tags, "0", 0, 1000 * seconds, "")
+    params = {"latent_size": "20"}
+    return RunRecord(f"{arm}{seed}", "", "FINISHED", params, metrics, tags, "0", 0, 1000 * seconds, "")
 
 
 def all_runs(gain, seeds=40, spread=0.3):
@@ -165,7 +221,7 @@ def played(rule, everything, stop=math.inf, start=None, failing=()):
 
 def test_the_real_difference_ends_early_and_the_null_one_at_the_limit():
     there, asked, now = played(Rule(12), all_runs({"a": 3.0}))
-    real, null, same = now.courses
+    real, null, same, _ = now.courses
     assert real.decision[0] == MET
     assert real.decision[1] < same.decision[1] <= 12
     assert (null.decision, same.decision[0]) == (None, MET)
@@ -231,23 +287,37 @@ def test_an_arm_that_has_lost_is_dropped_from_the_claims_it_makes():
     assert len(dropped.courses[1].steps) == kept.courses[0].decision[1] < len(kept.courses[1].steps)
 
 
-def test_the_family_is_the_judged_claims_that_are_no_counts():
+def test_the_family_is_the_judged_claims():
     runs = all_runs({"a": 3.0}, seeds=12)
     courses = courses_of(study(), runs)
-    assert [one.alpha for one in courses] == [0.05 / 3] * 3
+    assert [one.alpha for one in courses] == [0.05 / 4] * 4
     verdicts = [judge_by(courses, judge(one, runs, study().seeds)) for one in study().expected]
     assert "not judged" in verdicts[3].says()
     assert verdicts[4].undecided
-    assert NOT_BY_COUNTS in verdicts[4].notes
+    assert courses[3].is_open
     assert verdicts[0].decided
     assert math.isnan(verdicts[0].p)
     assert verdicts[0].says() == f"met by {courses[0].decision[1]} seeds"
 
 
+def test_a_claim_about_counts_is_decided_by_their_range():
+    """A gain of 12 of 20 latents, always; and what could be decided, but not so soon."""
+    runs = all_runs({}, seeds=20)
+    for seed, run in runs["a"].items():
+        runs["a"][seed] = replace(run, metrics=run.metrics | {"test/active_units": 17.0})
+    claim = {"difference": ["a", "b"], "metric": "test/active_units", "source": "x", "mark": "S"}
+    more, many = courses_of(study(expected=[claim | {"between": [0, None]}, claim | {"between": [8, None]}]), runs)
+    assert more.decision == (MET, 12)
+    assert many.is_open
+    low, high = bounds_after_each([12.0] * 20, ALPHA / 2, -20, 20)[-1]
+    assert (many.last.low, many.last.high) == (low, high)
+    assert 0 < low < 8 < 12 < high
+
+
 def test_values_that_may_not_be_compared_ask_for_no_seeds():
     runs = all_runs({})
     for seed, run in runs["a"].items():
-        runs["a"][seed] = replace(run, params={"data.name": "other"}, tags={"vae_lab.scored.test": "y"})
+        runs["a"][seed] = replace(run, params=run.params | {"data.name": "other"}, tags={"vae_lab.scored.test": "y"})
     course = courses_of(study(), runs)[0]
     assert "not comparable" in course.refused
     assert not course.is_open
@@ -255,7 +325,7 @@ def test_values_that_may_not_be_compared_ask_for_no_seeds():
 
 def test_the_exported_intervals_come_out_again_by_a_few_other_lines():
     rows = list(csv.DictReader(io.StringIO(courses_csv(courses_of(study(), all_runs({"a": 3.0}, seeds=9))))))
-    assert len(rows) == 27
+    assert len(rows) == 36
     for end in (5, 9, 27):
         recomputed(rows[end - int(rows[end - 1]["seeds"]) : end])
 

@@ -26,7 +26,7 @@ study:
     - {difference: [long, brief], between: [0, null], source: a guess, mark: C}
     - {difference: [compiled, long], between: [0, null], source: a guess, mark: C}
     - {difference: [compiled, long], between: [-2, 2], source: a guess, mark: C}
-    - {arm: brief, metric: test/active_units, value: 4, tolerance: 4, source: a guess, mark: C}
+    - {arm: brief, metric: test/active_units, value: 5, tolerance: 3, source: a guess, mark: C}
 
 latent_size: 8
 encoder: {hidden: [16]}
@@ -90,8 +90,8 @@ def alone(tmp_path_factory):
 @pytest.mark.slow
 def test_the_real_difference_ends_early_and_the_null_one_inside_its_bounds_or_at_the_limit(alone):
     _, home, printed = alone
-    real, null, same = rows(home).values()
-    assert {row["alpha"] for row in real + null + same} == {str(0.05 / 3)}  # counts are none of the family
+    real, null, same, count = rows(home).values()
+    assert {row["alpha"] for row in real + null + same + count} == {str(0.05 / 4)}
     assert real[-1]["state"] == same[-1]["state"] == "met"
     assert len(real) < 7
     assert null[-1]["state"] == "open"
@@ -106,11 +106,11 @@ def test_the_real_difference_ends_early_and_the_null_one_inside_its_bounds_or_at
 def test_killed_and_repeated_it_comes_to_the_same_seeds_and_verdicts(alone, tmp_path):
     folder, home, _ = alone
     printed = killed_after("seed 3 of", folder, tmp_path)
-    assert "seed 3 of brief, long, compiled: 3 of 3 claims are open" in printed
+    assert "seed 3 of brief, long, compiled: 4 of 4 claims are open" in printed
     plan = script(folder, tmp_path, "train", *COMMAND, "sweep.plan=true")
     assert "next seed 3 of" in plan
     assert "as finished runs took; up to sweep.max_seeds=7 at most 4 such seeds" in plan
-    script(folder, tmp_path, "train", *COMMAND)
+    script(folder, tmp_path, "train", *COMMAND, "hydra/launcher=workers", "hydra.launcher.n_jobs=2")  # not as before
     assert rows(tmp_path) == rows(home)
     assert "no more seeds" in script(folder, tmp_path, "train", *COMMAND, "sweep.plan=true")
 
@@ -126,7 +126,6 @@ def test_every_report_counts_the_added_seeds_and_tells_no_p_value_of_them(alone,
         assert {row["seeds p"] for row in csv.DictReader(file)} == {"nan"}
     page = (tmp_path / "out" / "page.html").read_text()
     assert "Seeds until it is decided" in page
-    assert "counts are not decided by the sequential rule" in page
 
 
 @pytest.mark.slow

@@ -23,7 +23,7 @@ Gaussian means with unknown variance", whose e-process of scale-invariant likeli
 is; the ratio at one n is the t-test's Bayes factor of Gonen et al. (2005).
 
 Values that are not normal keep the promise about: docs/correctness.md has what was measured. Counts in small numbers
-are no case of it.
+are no case of it, but of `bounded_sequence`.
 """
 
 import math

@@ -6,16 +6,15 @@ together (Bonferroni, which asks nothing of when one stops or of how claims depe
 first number of seeds at which its interval lies inside its bounds, and missed at the first at which it lies beyond one;
 that stands, and what comes later does not take it back.
 
-Counts, such as active units, are not decided by this rule: a sequence for them needs known bounds, and those of a
-difference (all latents, either way) are so wide that no affordable number of seeds would do. They are no part of the
-family.
+A metric of known range, such as the number of active units, goes by the sequence for bounded values.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from vae_lab.evaluation.quantities import is_count
+from vae_lab.report.bounded_sequence import bounds_after_each
 from vae_lab.report.comparison import Comparison, Runs, compare
 from vae_lab.report.confidence_sequence import bounds
 from vae_lab.report.statistics import ALPHA
@@ -23,8 +22,7 @@ from vae_lab.report.table import csv_table
 from vae_lab.report.verdicts import MET, MISSED, Verdict
 from vae_lab.study.expectations import Expectation, value_of
 from vae_lab.study.study import Study
-
-NOT_BY_COUNTS = "counts are not decided by the sequential rule"
+from vae_lab.tracking.records import RunRecord
 
 
 class _Refused(Exception):
@@ -61,12 +59,9 @@ class Course:
     @property
     def decision(self) -> tuple[str, int] | None:
         """Met or missed, and by how many seeds; None while it is open."""
-        low, high = self.expectation.low, self.expectation.high
         for count, step in enumerate(self.steps, 1):
-            if (low is not None and step.high < low) or (high is not None and step.low > high):
-                return MISSED, count
-            if (low is None or step.low >= low) and (high is None or step.high <= high):
-                return MET, count
+            if state := _decides(self.expectation, step.low, step.high):
+                return state, count
         return None
 
     @property
@@ -82,7 +77,7 @@ class Course:
 
 def claims(study: Study) -> list[Expectation]:
     """The study's claims that the rule decides."""
-    return [one for one in study.expected if one.judged and not is_count(one.metric.rpartition("/")[2])]
+    return [one for one in study.expected if one.judged]
 
 
 def courses_of(study: Study, runs: Runs) -> tuple[Course, ...]:
@@ -94,14 +89,45 @@ def courses_of(study: Study, runs: Runs) -> tuple[Course, ...]:
 def _course(claim: Expectation, runs: Runs, alpha: float) -> Course:
     try:
         by_seed, scale = _stream(claim, runs)
-    except _Refused as why:
+        seeds = sorted(by_seed)
+        values = [by_seed[seed] for seed in seeds]
+        between = range_of_values(claim, runs)
+        if between is None:
+            intervals = [bounds(values[:count], alpha, scale) for count in range(1, len(values) + 1)]
+        else:
+            intervals = bounds_after_each(values, alpha, *between)
+    except (_Refused, ValueError) as why:
         return Course(claim, alpha, (), str(why))
-    steps, values = [], []
-    for seed in sorted(by_seed):
-        values.append(by_seed[seed])
-        mean = math.fsum(values) / len(values)
-        steps.append(Step(seed, values[-1], mean, *bounds(values, alpha, scale)))
+    steps = [
+        Step(seed, values[index], math.fsum(values[: index + 1]) / (index + 1), *intervals[index])
+        for index, seed in enumerate(seeds)
+    ]
     return Course(claim, alpha, tuple(steps))
+
+
+def range_of_values(claim: Expectation, runs: Runs) -> tuple[float, float] | None:
+    """Between what the values of a claim must lie, by what its metric is; None where nothing says so."""
+    found = [_range_of(claim.metric.rpartition("/")[2], runs.get(arm, {})) for arm in claim.arms]
+    if any(one is None for one in found):
+        return None
+    (low, high), *of_reference = [one for one in found if one is not None]
+    for least, most in of_reference:
+        low, high = low - most, high - least
+    return low, high
+
+
+def _range_of(name: str, by_seed: Mapping[int, RunRecord]) -> tuple[float, float] | None:
+    if name == "high_pareto_k":  # a share of images
+        return 0.0, 1.0
+    sizes = {float(run.params["latent_size"]) for run in by_seed.values() if "latent_size" in run.params}
+    return (0.0, max(sizes)) if is_count(name) and sizes else None
+
+
+def _decides(claim: Expectation, low: float, high: float) -> str | None:
+    """Met or missed, by an interval; None for neither."""
+    if (claim.low is not None and high < claim.low) or (claim.high is not None and low > claim.high):
+        return MISSED
+    return MET if (claim.low is None or low >= claim.low) and (claim.high is None or high <= claim.high) else None
 
 
 def _stream(claim: Expectation, runs: Runs) -> tuple[dict[int, float], float]:
@@ -126,7 +152,7 @@ def judge_by(courses: Sequence[Course], verdict: Verdict) -> Verdict:
     if not claim.judged or got is None:
         return verdict
     course = next((one for one in courses if one.expectation == claim), None)
-    why = NOT_BY_COUNTS if course is None else course.refused
+    why = "" if course is None else course.refused
     last, decision = (None, None) if course is None else (course.last, course.decision)
     low, high = (last.low, last.high) if last is not None else (math.nan, math.nan)
     by_the_mean = MET if verdict.missed_by == 0 else MISSED
