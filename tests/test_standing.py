@@ -126,7 +126,7 @@ def test_a_part_that_was_edited_after_a_kill_is_not_mixed_with_what_was(own_home
     monkeypatch.setattr("vae_lab.study.code.Sources.closure", lambda *a, **k: closure(*a, **k) | edit)
     caplog.set_level("INFO", logger="vae_lab")
     run_job(cfg, [], {})
-    told = f"starts  (as run {cut.run_id[:8]}, but for code: vae_lab/prior/mvn.py (it is KILLED))"
+    told = f"starts  (as run {cut.run_id[:8]}, but for code: vae_lab/prior/mvn.py (which was KILLED))"
     assert any(told in record.message for record in caplog.records)
     assert [run.status for run in runs_in(store_of(cfg))] == ["KILLED", "FINISHED"]
     monkeypatch.undo()

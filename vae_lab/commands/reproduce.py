@@ -14,6 +14,7 @@ the mean (or none is stated and all ran), 1 where one is missed or not run, 2 fo
 
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -55,14 +56,14 @@ def list_experiments(settings: list[str]) -> int:
     """Prints a line for each experiment."""
     from vae_lab.console.terminal import show_lines
     from vae_lab.study.code import Sources
-    from vae_lab.study.experiments import experiment_names, read_experiment
+    from vae_lab.study.experiments import read_experiment
     from vae_lab.tracking.records import newest_of
     from vae_lab.tracking.store import look_into
 
     tracking = places(settings).tracking
     store, sources = look_into(tracking.uri, tracking.experiment_name), Sources()
     found, refused = [], []
-    for name in experiment_names():
+    for name in names_one_by_one():
         try:
             found.append(read_experiment(name, own_data(settings), sources))
         except UsageError as error:  # of one file: the others are listed
@@ -124,10 +125,21 @@ def write_table(settings: list[str]) -> int:
 def studies_now(settings: list[str]) -> dict[str, Any]:
     """All studies by name, with the identities that their jobs have now."""
     from vae_lab.study.code import Sources
-    from vae_lab.study.experiments import experiment_names, read_experiment
+    from vae_lab.study.experiments import read_experiment
 
     sources = Sources()
-    return {name: read_experiment(name, own_data(settings), sources).study for name in experiment_names()}
+    return {name: read_experiment(name, own_data(settings), sources).study for name in names_one_by_one()}
+
+
+def names_one_by_one() -> Iterable[str]:
+    """The names of all experiments, with a bar on a terminal, since to read one takes a while."""
+    from rich.console import Console
+    from rich.progress import track
+
+    from vae_lab.study.experiments import experiment_names
+
+    screen = Console(stderr=True)
+    return track(experiment_names(), "experiments", console=screen, transient=True, disable=not screen.is_terminal)
 
 
 def results_folder() -> Path:

@@ -109,7 +109,7 @@ def most_like(
         before = identity_of_run(store, like, Path(folder))
     if before is None or not (but := "; ".join(differences(before, job))):
         return Standing(run)
-    return Standing(run, like, but + ("" if like.status == "FINISHED" else f" (it is {like.status})"))
+    return Standing(run, like, but + ("" if like.status == "FINISHED" else f" (which was {like.status})"))
 
 
 def same(logged: str, value: Any) -> bool:
