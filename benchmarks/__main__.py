@@ -22,7 +22,7 @@ PACKAGES = ("tensorflow", "tensorflow-probability", "keras", "jax", "torch", "ml
 INTRODUCTION = """\
 # Benchmarks
 
-`python -m benchmarks` wrote this page; `pip install -e '.[benchmarks]'` brings the peers that may be missing.
+`python -m benchmarks` wrote this page; `pip install -e '.[benchmarks,server]'` brings what may be missing.
 
 {machine}
 
@@ -68,7 +68,7 @@ The report of a study, all its runs in one sqlite store; it reads them itself.
 """
 MANY_JOBS = """## Many jobs
 
-A sweep whose jobs have all finished, in one sqlite store: its plan (every job composed, checked and identified), what
+A sweep whose jobs have all finished, in one store: its plan (every job composed, checked and identified), what
 the same command asks of the store again, one look of `watch`, and the report. How often the store is asked does not
 grow with the jobs, which `tests/test_many_jobs.py` counts.
 """

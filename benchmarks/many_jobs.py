@@ -1,14 +1,24 @@
-"""What planning, repeating, watching and reporting many finished jobs takes, from a sqlite store made for it."""
+"""What planning, repeating, watching and reporting many finished jobs takes, from a store made for it.
 
+In a sqlite file; and, where PostgreSQL's programs and psycopg are, over a server on PostgreSQL.
+"""
+
+import getpass
+import os
+import socket
+import subprocess
+import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+import urllib.request
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from benchmarks.report_time import BY_EPOCH, NAME, Size, fill
-from benchmarks.workers import Worker
+from benchmarks.workers import BrokenWorker, Worker
 from vae_lab.config.compose import compose_unchecked
 from vae_lab.console.watch import shown, standing
 from vae_lab.report.files import files, write_files
@@ -18,6 +28,8 @@ from vae_lab.sweep.multirun import come_to
 from vae_lab.sweep.parent import SweepRun
 from vae_lab.tracking.standing import standings, standings_in
 from vae_lab.tracking.store import open_store
+
+SERVER = Path(__file__).resolve().parent.parent / "scripts" / "tracking_server.sh"
 
 
 @dataclass(frozen=True)
@@ -32,9 +44,9 @@ class Looked:
     report: float
 
 
-def build() -> Callable[[Size], Looked]:
-    """Returns a function of a size, which makes such a store and looks at it."""
-    return look
+def build(kind: str) -> Callable[[Size], Looked]:
+    """Returns a function of a size, which makes a store of one of the KINDS and looks at it."""
+    return KINDS[kind]
 
 
 def planned(size: Size) -> list[CheckedJob]:
@@ -61,31 +73,98 @@ def repeated(cfg: Any, jobs: Sequence[CheckedJob]) -> SweepRun:
 
 
 def look(size: Size) -> Looked:
-    """Times each look at so many jobs."""
+    """Times each look at so many jobs in a sqlite store."""
     with tempfile.TemporaryDirectory() as room:
-        folder = Path(room)
         cfg = compose_unchecked(
-            f"tracking.uri=sqlite:///{folder}/mlflow.db", f"tracking.artifacts={folder}/artifacts", "latent_size=2"
+            f"tracking.uri=sqlite:///{room}/mlflow.db", f"tracking.artifacts={room}/artifacts", "latent_size=2"
         )
-        store = open_store(cfg.tracking.uri, cfg.tracking.experiment_name, cfg.tracking.artifacts)
-        composing, jobs = seconds(lambda: planned(size))
-        identities = [job.identity for job in jobs]
-        study = fill(store, folder, size, [one.evaluation for one in identities])
-        asking, found = seconds(lambda: standings_in(cfg.tracking.uri, cfg.tracking.experiment_name, identities))
-        assert all(one.done for one in found)
-        repeat, parent = seconds(lambda: repeated(cfg, jobs))
-        watch, _ = seconds(lambda: shown(standing(store, parent.run.run_id), "test/elbo"))
-        report, _ = seconds(lambda: write_files(files(gather(store, study)), folder / "report"))
-        values = len(jobs) * len(BY_EPOCH) * size.epochs
-        return Looked(len(jobs), values, composing + asking, repeat, watch, report)
+        return look_at(cfg, Path(room), size)
+
+
+def look_over_server(size: Size) -> Looked:
+    """Times each look at so many jobs in a server's store, the server on this machine.
+
+    Raises:
+      BrokenServer: where it could not be started.
+    """
+    with tempfile.TemporaryDirectory(prefix="vae_lab-") as room:  # a short path, for PostgreSQL's socket
+        Path(room).chmod(0o755)  # root's PostgreSQL is another user
+        with served(Path(room)) as (address, database):
+            cfg = compose_unchecked(f"tracking.uri={address}", "latent_size=2")
+            return look_at(cfg, Path(room), size, database)
+
+
+def look_at(cfg: Any, folder: Path, size: Size, database: str | None = None) -> Looked:
+    """Fills a store with so many jobs and times each look at them; `database` is its address behind a server."""
+    store = open_store(cfg.tracking.uri, cfg.tracking.experiment_name, cfg.tracking.artifacts)
+    composing, jobs = seconds(lambda: planned(size))
+    identities = [job.identity for job in jobs]
+    study = fill(store, folder, size, [one.evaluation for one in identities], database)
+    asking, found = seconds(lambda: standings_in(cfg.tracking.uri, cfg.tracking.experiment_name, identities))
+    assert all(one.done for one in found)
+    repeat, parent = seconds(lambda: repeated(cfg, jobs))
+    watch, _ = seconds(lambda: shown(standing(store, parent.run.run_id), "test/elbo"))
+    report, _ = seconds(lambda: write_files(files(gather(store, study)), folder / "report"))
+    values = len(jobs) * len(BY_EPOCH) * size.epochs
+    return Looked(len(jobs), values, composing + asking, repeat, watch, report)
+
+
+KINDS = {"sqlite": look, "server on PostgreSQL": look_over_server}
+
+
+class BrokenServer(RuntimeError):
+    """A server did not start; the message says why."""
+
+
+@contextmanager
+def served(folder: Path) -> Iterator[tuple[str, str]]:
+    """A tracking server on PostgreSQL, all of it in a folder: its address, and that of its database."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [str(SERVER), str(folder), "--port", str(port)]
+    process = subprocess.Popen(
+        command, env=os.environ | {"PYTHON": sys.executable}, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+        text=True, start_new_session=True,
+    )  # fmt: skip
+    try:
+        while not answers(port):
+            if process.poll() is not None:
+                raise BrokenServer(process.communicate()[1].strip())
+            time.sleep(0.2)
+        yield f"http://127.0.0.1:{port}", f"postgresql+psycopg://{getpass.getuser()}@/mlflow?host={folder}/postgres"
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def answers(port: int) -> bool:
+    """Whether a server does on this machine."""
+    try:
+        urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5).close()
+    except OSError:
+        return False
+    return True
 
 
 def table(size: Size) -> str:
-    """Looks at so many jobs in a process of its own; a Markdown table."""
-    with Worker("benchmarks.many_jobs") as worker:
-        done: Looked = worker.turn(size).result
-    cells = (f"{done.jobs:,}", *(f"{value:.2f} s" for value in (done.plan, done.repeat, done.watch, done.report)))
-    speed = f"{done.values / done.report:,.0f}"
-    lines = ["| jobs | plan | repeat | a look of watch | report | metric rows a second into it |"]
-    lines += ["|---:|---:|---:|---:|---:|---:|", f"| {' | '.join([*cells, speed])} |"]
+    """Looks at so many jobs in each kind of store, each in a process of its own; a Markdown table."""
+    lines = ["| store | jobs | plan | repeat | a look of watch | report | metric rows a second into it |"]
+    lines.append("|---|---:|---:|---:|---:|---:|---:|")
+    for kind in KINDS:
+        try:
+            with Worker("benchmarks.many_jobs", kind) as worker:
+                done: Looked = worker.turn(size).result
+        except BrokenWorker as error:
+            if "BrokenServer" not in str(error):
+                raise
+            why = str(error).strip().splitlines()[-1].partition("BrokenServer: ")[2]
+            lines.append(f"| {kind} | not measured: {why} | | | | | |")
+            continue
+        cells = (f"{done.jobs:,}", *(f"{value:.2f} s" for value in (done.plan, done.repeat, done.watch, done.report)))
+        lines.append(f"| {kind} | {' | '.join([*cells, f'{done.values / done.report:,.0f}'])} |")
     return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    print(table(Size()))

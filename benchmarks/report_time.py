@@ -1,14 +1,16 @@
 """What a report over many runs takes, from a sqlite store that is made for it."""
 
-import sqlite3
+import itertools
 import tempfile
 import time
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import sqlalchemy
 
 from benchmarks.workers import Worker
 from vae_lab.report.files import files, write_files
@@ -44,51 +46,71 @@ class Reported:
     page_bytes: int
 
 
-def fill(store: Store, folder: Path, size: Size, evaluations: Sequence[str] | None = None) -> Study:
+def fill(
+    store: Store, folder: Path, size: Size, evaluations: Sequence[str] | None = None, database: str | None = None
+) -> Study:
     """Writes arms x seeds finished runs into a store, each with its metrics by epoch and its values by image.
 
     Args:
-      store: it, in a sqlite file.
-      folder: for the runs' artifacts.
+      store: it.
+      folder: for the runs' artifacts, which go into its `artifacts`.
       size: how many.
       evaluations: the runs' identities, seeds innermost; names where there are none.
+      database: its address, where the store's own is that of a server which serves these artifacts.
     """
-    runs, tags, params, metrics, latest, jobs = [], [], [], [], [], []
-    draw = np.random.default_rng(0)
-    for arm in range(size.arms):
-        for seed in range(size.seeds):
-            run_id, name = uuid.uuid4().hex, f"arm{arm:02}"
-            place = folder / "artifacts" / run_id
-            (place / "evaluation").mkdir(parents=True)
-            elbo = draw.normal(-90 + 0.1 * arm, 10, size.images)
-            np.savez(place / "evaluation" / "test.npz", elbo=elbo)
-            now = int(time.time() * 1000)
+    jobs, draw = [], np.random.default_rng(0)
+    if database is None:  # of any name, also one that is no address
+        engine = sqlalchemy.create_engine(sqlalchemy.URL.create("sqlite", database=str(database_path(store.uri))))
+    else:
+        engine = sqlalchemy.create_engine(database)
+    with engine.begin() as connection:
+        for arm, seed in itertools.product(range(size.arms), range(size.seeds)):
+            name, run_id = f"arm{arm:02}", uuid.uuid4().hex
             evaluation = evaluations[len(jobs)] if evaluations else f"{name}-s{seed}"
             jobs.append(PlannedJob(name, seed, (f"arm={arm}", f"seed={seed}"), evaluation))
-            runs.append((run_id, f"{name}-s{seed}", "FINISHED", now, now + 1000, "active", place.as_uri(), 1, "nobody"))
-            own = {"vae_lab.experiment": NAME, "vae_lab.arm": name, "vae_lab.evaluation": evaluation}
-            own |= {"vae_lab.kind": "run"}
-            tags += [(key, text, run_id) for key, text in own.items()]
-            tags += [(f"tag{number}", "text", run_id) for number in range(25)]
-            params += [("seed", str(seed), run_id), ("arm", str(arm), run_id)]
-            params += [(f"part.setting{number}", "value", run_id) for number in range(PARAMS)]
-            for key in BY_EPOCH:
-                curve = -90 - 100 / np.arange(1, size.epochs + 1) + draw.normal(0, 0.3, size.epochs)
-                metrics += [(key, value, now + step, run_id, step, False) for step, value in enumerate(curve, 1)]
-                latest.append((key, curve[-1], now, size.epochs, False, run_id))
-            final = {"elbo": elbo.mean(), "rate": 25 + draw.normal(), "distortion": 65 + draw.normal()}
-            latest += [(f"test/{key}", value, now, size.epochs, False, run_id) for key, value in final.items()]
-    path = database_path(store.uri)
-    with sqlite3.connect(path) as database:
-        columns = "run_uuid, name, status, start_time, end_time, lifecycle_stage, artifact_uri, experiment_id, user_id"
-        database.executemany(f"INSERT INTO runs ({columns}) VALUES (?,?,?,?,?,?,?,?,?)", runs)
-        database.executemany("INSERT INTO tags (key, value, run_uuid) VALUES (?,?,?)", tags)
-        database.executemany("INSERT INTO params (key, value, run_uuid) VALUES (?,?,?)", params)
-        columns = "key, value, timestamp, run_uuid, step, is_nan"
-        database.executemany(f"INSERT INTO metrics ({columns}) VALUES (?,?,?,?,?,?)", metrics)
-        columns = "key, value, timestamp, step, is_nan, run_uuid"
-        database.executemany(f"INSERT INTO latest_metrics ({columns}) VALUES (?,?,?,?,?,?)", latest)
+            elbo = draw.normal(-90 + 0.1 * arm, 10, size.images)
+            place = folder / "artifacts" / run_id
+            (place / "evaluation").mkdir(parents=True)
+            np.savez(place / "evaluation" / "test.npz", elbo=elbo)
+            about = {"experiment_id": int(store.experiment_id), "name": f"{name}-s{seed}"}
+            about["artifact_uri"] = place.as_uri() if database is None else f"mlflow-artifacts:/{run_id}"
+            tags = {"vae_lab.experiment": NAME, "vae_lab.arm": name, "vae_lab.evaluation": evaluation}
+            settings = {"seed": str(seed), "arm": str(arm)}
+            for table, rows in rows_of_run(about, tags, settings, elbo.mean(), size.epochs, draw).items():
+                columns = [sqlalchemy.column(key) for key in ("run_uuid", *rows[0])]
+                insert = sqlalchemy.table(table, *columns).insert()
+                connection.execute(insert, [{"run_uuid": run_id, **row} for row in rows])
+    engine.dispose()
     return make_study(NAME, {"question": "How long does a report take?"}, jobs, "none")
+
+
+def rows_of_run(
+    about: dict[str, Any],
+    tags: dict[str, str],
+    settings: dict[str, str],
+    elbo: float,
+    epochs: int,
+    draw: np.random.Generator,
+) -> dict[str, list[dict[str, Any]]]:
+    """What a finished run is in MLflow's tables, by their names."""
+    now = int(time.time() * 1000)
+    about = about | {"status": "FINISHED", "start_time": now, "end_time": now + 1000}
+    tags = tags | {"vae_lab.kind": "run"} | {f"tag{number}": "text" for number in range(25)}
+    settings = settings | {f"part.setting{number}": "value" for number in range(PARAMS)}
+    curves = {key: -90 - 100 / np.arange(1, epochs + 1) + draw.normal(0, 0.3, epochs) for key in BY_EPOCH}
+    final = {key: curve[-1] for key, curve in curves.items()}
+    final |= {"test/elbo": elbo, "test/rate": 25 + draw.normal(), "test/distortion": 65 + draw.normal()}
+
+    def row(key: str, value: float, step: int) -> dict[str, Any]:
+        return {"key": key, "value": float(value), "timestamp": now + step, "step": step, "is_nan": False}
+
+    return {
+        "runs": [about | {"lifecycle_stage": "active", "user_id": "nobody"}],
+        "tags": [{"key": key, "value": text} for key, text in tags.items()],
+        "params": [{"key": key, "value": text} for key, text in settings.items()],
+        "metrics": [row(key, value, step) for key, curve in curves.items() for step, value in enumerate(curve, 1)],
+        "latest_metrics": [row(key, value, epochs) for key, value in final.items()],
+    }
 
 
 def build():

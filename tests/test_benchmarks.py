@@ -179,7 +179,7 @@ def test_the_quick_page_has_every_section_and_row(capsys):
         "Jobs of a sweep": 2,
         "Many structures": 1,
         "Reports": 1,
-        "Many jobs": 1,
+        "Many jobs": 2,
         "Start-up": len(startup.COMMANDS),
         "Formulas written otherwise": 3,
     }
