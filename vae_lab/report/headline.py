@@ -52,9 +52,9 @@ def rule(report: Report) -> str:
             "Seeds were added while looking, to the claims that were open (sweep.until=decided). A claim is met at "
             "the first number of seeds at which its confidence sequence, an interval that holds at every number of "
             "seeds at once (Lai 1976; Wang and Ramdas 2023), lies inside its bounds, and missed where it lies beyond "
-            f"one. Its {family} claims are one family: each interval is of level 1 - {ALPHA}/{max(1, family)}, so that "
-            f"with probability {1 - ALPHA:g} no decision of the page is false, if seeds differ about normally. Counts "
-            "are not decided so."
+            f"one. Each interval is of level 1 - {ALPHA}/{max(1, family)}, for {family} judged, so that with "
+            f"probability {1 - ALPHA:g} no decision of the page is false, if seeds differ about normally; that of "
+            "counts and shares (Waudby-Smith and Ramdas 2024) asks only for their range."
         )
     return (
         "A value is decided where its 95% interval over seeds lies inside its bounds or outside them. A difference is "
