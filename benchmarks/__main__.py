@@ -69,7 +69,7 @@ The report of a study, all its runs in one sqlite store; it reads them itself.
 MANY_JOBS = """## Many jobs
 
 A sweep whose jobs have all finished, in one store: its plan (every job composed, checked and identified), what
-the same command asks of the store again, one look of `watch`, and the report. How often the store is asked does not
+the same command asks of the store again, two looks of `watch`, and the report. How often the store is asked does not
 grow with the jobs, which `tests/test_many_jobs.py` counts.
 """
 FORMULAS = """\

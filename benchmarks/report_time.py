@@ -58,7 +58,7 @@ def fill(
       evaluations: the runs' identities, seeds innermost; names where there are none.
       database: its address, where the store's own is that of a server which serves these artifacts.
     """
-    jobs, draw = [], np.random.default_rng(0)
+    jobs, draw, began = [], np.random.default_rng(0), int(time.time() * 1000)
     if database is None:  # of any name, also one that is no address
         engine = sqlalchemy.create_engine(sqlalchemy.URL.create("sqlite", database=str(database_path(store.uri))))
     else:
@@ -72,7 +72,8 @@ def fill(
             place = folder / "artifacts" / run_id
             (place / "evaluation").mkdir(parents=True)
             np.savez(place / "evaluation" / "test.npz", elbo=elbo)
-            about = {"experiment_id": int(store.experiment_id), "name": f"{name}-s{seed}"}
+            ended = began - 60_000 * (size.arms * size.seeds - len(jobs))  # one a minute
+            about = {"experiment_id": int(store.experiment_id), "name": f"{name}-s{seed}", "end_time": ended}
             about["artifact_uri"] = place.as_uri() if database is None else f"mlflow-artifacts:/{run_id}"
             tags = {"vae_lab.experiment": NAME, "vae_lab.arm": name, "vae_lab.evaluation": evaluation}
             settings = {"seed": str(seed), "arm": str(arm)}
@@ -93,8 +94,8 @@ def rows_of_run(
     draw: np.random.Generator,
 ) -> dict[str, list[dict[str, Any]]]:
     """What a finished run is in MLflow's tables, by their names."""
-    now = int(time.time() * 1000)
-    about = about | {"status": "FINISHED", "start_time": now, "end_time": now + 1000}
+    now = about["end_time"] - 1000
+    about = about | {"status": "FINISHED", "start_time": now}
     tags = tags | {"vae_lab.kind": "run"} | {f"tag{number}": "text" for number in range(25)}
     settings = settings | {f"part.setting{number}": "value" for number in range(PARAMS)}
     curves = {key: -90 - 100 / np.arange(1, epochs + 1) + draw.normal(0, 0.3, epochs) for key in BY_EPOCH}

@@ -15,9 +15,9 @@ from werkzeug.serving import make_server
 from benchmarks.many_jobs import planned, repeated
 from benchmarks.report_time import BY_EPOCH, Size, fill
 from vae_lab.config.compose import compose_unchecked
-from vae_lab.console.watch import standing
+from vae_lab.console.watch import Watched, standing
 from vae_lab.report.report import gather
-from vae_lab.tracking import database, server_history
+from vae_lab.tracking import database, records, server_history
 from vae_lab.tracking.records import metric_history
 from vae_lab.tracking.standing import standings, standings_in
 from vae_lab.tracking.store import look_into, open_store
@@ -136,6 +136,38 @@ def test_a_look_at_a_sweep_asks_a_server_as_often_for_4_jobs_as_for_40(tmp_path,
     few, many = (server_is_asked(tmp_path / str(n), size, server) for n, size in enumerate(SIZES))
     assert few == many
     assert all(few.values())
+
+
+def test_a_later_look_is_told_what_is_new_alone(tmp_path, server, monkeypatch):
+    """Jobs ended a minute apart: of 40 that are done a later look is told two, those of the last minute."""
+    cfg, _, jobs = filled(tmp_path, SIZES[1])
+    sweep = repeated(cfg, jobs).run.run_id
+    uri, _ = server(tmp_path)
+    watched = Watched(open_store(uri, cfg.tracking.experiment_name), sweep)
+    told = []
+
+    def search(*given, search=records._searched):
+        found = search(*given)
+        told.extend(found)
+        return found
+
+    monkeypatch.setattr(records, "_searched", search)
+
+    def look():
+        told.clear()
+        count = watched.look().count()
+        return {kind: number for kind, number in count.items() if number}, len({run.run_id for run in told})
+
+    assert look() == ({"done": 40}, 40)
+    assert look() == ({"done": 40}, 2)
+    first, client = min(told, key=lambda run: run.started), MlflowClient(uri)
+    oldest = min(watched.newest.there.values(), key=lambda run: run.started)
+    assert oldest.run_id != first.run_id
+    client.update_run(oldest.run_id, status="RUNNING")
+    assert look() == ({"done": 39, "running": 1}, 3)
+    client.set_terminated(oldest.run_id, status="FAILED")
+    assert look()[0] == {"done": 39, "failed": 1}
+    assert watched.look().jobs == Watched(watched.store, sweep).look().jobs
 
 
 def test_rows_in_bulk_are_those_that_the_client_reads(tmp_path, server, monkeypatch):

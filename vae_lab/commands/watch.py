@@ -16,7 +16,7 @@ def watch(words: Words) -> int:
 
     from vae_lab.config.compose import compose_unchecked
     from vae_lab.console.terminal import console
-    from vae_lab.console.watch import is_over, newest_sweep, shown, standing
+    from vae_lab.console.watch import Watched, is_over, newest_sweep, shown
     from vae_lab.tracking.store import open_store
 
     given, tracking = words.given, compose_unchecked().tracking
@@ -32,15 +32,15 @@ def watch(words: Words) -> int:
         given.get("tracking.experiment_name", tracking.experiment_name),
         existing=True,
     )
-    sweep = given.get("sweep") or newest_sweep(store)
-    now = standing(store, sweep)
+    watched = Watched(store, given.get("sweep") or newest_sweep(store))
+    now = watched.look()
     if given.get("once") == "true":
         console().print(shown(now, metric))
         return 0
     with Live(shown(now, metric), console=console(), auto_refresh=False) as screen:
         while not is_over(now):
             time.sleep(pause)
-            now = standing(store, sweep)
+            now = watched.look()
             screen.update(shown(now, metric), refresh=True)
     return 0
 

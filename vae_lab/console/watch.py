@@ -12,7 +12,8 @@ from rich.table import Table as ScreenTable
 from vae_lab.errors import UsageError
 from vae_lab.report.format import clock
 from vae_lab.tracking.heartbeat import is_alive_here
-from vae_lab.tracking.records import RunRecord, fetch_artifact, newest_of, read_run, runs_tagged
+from vae_lab.tracking.newest import Newest
+from vae_lab.tracking.records import RunRecord, fetch_artifact, read_run, runs_tagged
 from vae_lab.tracking.store import Store
 
 KINDS = ("done", "running", "failed", "killed", "left")
@@ -63,19 +64,30 @@ def newest_sweep(store: Store) -> str:
     return sweeps[-1].run_id
 
 
-def standing(store: Store, sweep: str) -> SweepStanding:
-    """Reads where a sweep stands.
+class Watched:
+    """A sweep that is looked at again and again.
 
     Raises:
       UsageError: when there is no such sweep, or it is a search.
     """
-    record = read_run(store, sweep)
-    if "vae_lab.search" in record.tags:
-        raise UsageError(f"sweep={sweep} is a search; its command with sweep.plan=true shows the trials so far")
-    with tempfile.TemporaryDirectory() as folder:
-        plan = json.loads(fetch_artifact(store, sweep, "plan.json", folder).read_text())
-    there = newest_of(store, [job["evaluation"] for job in plan])
-    return SweepStanding(record, [(job, there[job["evaluation"]]) for job in plan])
+
+    def __init__(self, store: Store, sweep: str):
+        self.store, self.sweep, self.newest = store, sweep, Newest(store)
+        if "vae_lab.search" in read_run(store, sweep).tags:
+            raise UsageError(f"sweep={sweep} is a search; its command with sweep.plan=true shows the trials so far")
+
+    def look(self) -> SweepStanding:
+        """Where it stands now, by the plan that it has now."""
+        sweep = read_run(self.store, self.sweep)  # first: where it is over, so are the jobs
+        with tempfile.TemporaryDirectory() as folder:
+            plan = json.loads(fetch_artifact(self.store, self.sweep, "plan.json", folder).read_text())
+        there = self.newest.of([job["evaluation"] for job in plan])
+        return SweepStanding(sweep, [(job, there[job["evaluation"]]) for job in plan])
+
+
+def standing(store: Store, sweep: str) -> SweepStanding:
+    """Where a sweep stands, looked at once."""
+    return Watched(store, sweep).look()
 
 
 def shown(now: SweepStanding, metric: str) -> Group:

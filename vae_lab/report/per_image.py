@@ -1,18 +1,29 @@
 """The values of each image that runs left."""
 
 import zipfile
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 
 from vae_lab.report.comparison import PerImage
 from vae_lab.tracking.artifacts import artifact
-from vae_lab.tracking.records import RunRecord
+from vae_lab.tracking.records import RunRecord, local_folder
 from vae_lab.tracking.store import Store
 
+FETCHED_AT_ONCE = 8
 
-def per_image_values(store: Store, metric: str, folder: Path) -> PerImage:
-    """Reads a metric's values by image from a run's artifact of its split, each run's once."""
+
+def per_image_values(store: Store, metric: str, folder: Path, ahead: Sequence[RunRecord] = ()) -> PerImage:
+    """Reads a metric's values by image from a run's artifact of its split, each run's once.
+
+    Args:
+      store: where the runs are.
+      metric: split/name.
+      folder: for what is fetched from a server.
+      ahead: runs whose values will be asked for: those that a server has are fetched now, several at once.
+    """
     split, _, quantity = metric.partition("/")
     known: dict[str, np.ndarray | None] = {}
 
@@ -31,4 +42,7 @@ def per_image_values(store: Store, metric: str, folder: Path) -> PerImage:
             known[record.run_id] = read(record)
         return known[record.run_id]
 
+    there = [record for record in ahead if local_folder(record) is None]
+    with ThreadPoolExecutor(FETCHED_AT_ONCE) as fetching:
+        known |= zip((record.run_id for record in there), fetching.map(read, there), strict=True)
     return read_once

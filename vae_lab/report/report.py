@@ -139,7 +139,7 @@ def gather(
     ]
     with tempfile.TemporaryDirectory() as folder:
         fetched = Path(folder)
-        values = per_image_values(store, study.metric, fetched)
+        values = per_image_values(store, study.metric, fetched, runs.all)
         comparisons = compare_all(runs.counted, reference, study.metric, values)
         sheets = sheets_of(store, runs, fetched)
     verdicts = [judge(one, runs.counted, planned) for one in study.expected]

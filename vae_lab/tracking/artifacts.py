@@ -7,7 +7,7 @@ import numpy as np
 
 from vae_lab.study.identity import Identity
 from vae_lab.tracking import frame_names
-from vae_lab.tracking.records import RunRecord, inside, local_folder
+from vae_lab.tracking.records import RunRecord, download, inside, local_folder
 from vae_lab.tracking.store import Store
 from vae_lab.tracking.tracked_run import TrackedRun
 
@@ -32,7 +32,7 @@ def artifact(store: Store, record: RunRecord, name: str, folder: Path) -> Path |
     inside(target, name)
     target.mkdir(parents=True, exist_ok=True)
     try:
-        return Path(store.client.download_artifacts(record.run_id, name, str(target)))
+        return download(store, record, name, target)
     except (MlflowException, OSError):
         return None
 

@@ -11,6 +11,7 @@ from urllib.request import url2pathname
 from vae_lab.errors import UsageError
 from vae_lab.study.identity import Identity
 from vae_lab.tracking import database
+from vae_lab.tracking.away import patiently
 from vae_lab.tracking.server_history import rows_of_runs
 from vae_lab.tracking.store import Store, database_path
 from vae_lab.tracking.tracked_run import PARENT_TAG
@@ -21,6 +22,7 @@ LENGTH_OF_AN_ID = 32  # of MLflow's
 # Under these tags a finished run stands for the identities that it was adopted for, beside its own.
 ADOPTED_CODE = "vae_lab.adopted.code"
 ADOPTED = {"vae_lab.training": "vae_lab.adopted.training", "vae_lab.evaluation": "vae_lab.adopted.evaluation"}
+EITHER = {own: (own, adopted) for own, adopted in ADOPTED.items()}  # the tags that give a run an identity
 
 
 @dataclass(frozen=True)
@@ -76,13 +78,18 @@ def runs_of(store: Store, tag: str, identities: Iterable[str]) -> dict[str, list
       tag: "vae_lab.training" or "vae_lab.evaluation".
       identities: as these tags have them. However many, the store is asked twice.
     """
+    identities = list(identities)
+    there = [run for key in EITHER[tag] for run in runs_with_tag(store, key, *identities)]
+    own = {run.run_id: run for run in there if run.experiment_id == store.experiment_id}
+    return by_identity(own.values(), tag, identities)
+
+
+def by_identity(runs: Iterable[RunRecord], tag: str, identities: Iterable[str]) -> dict[str, list[RunRecord]]:
+    """By identity, those of the runs that have it or were adopted for it, first started first."""
     found: dict[str, list[RunRecord]] = {identity: [] for identity in identities}
-    tags = (tag, ADOPTED[tag])
-    there = [run for key in tags for run in runs_with_tag(store, key, *found)]
-    for run in sorted({run.run_id: run for run in there}.values(), key=lambda run: run.started):
-        if run.experiment_id == store.experiment_id:
-            for identity in {run.tags[key] for key in tags if key in run.tags} & found.keys():
-                found[identity].append(run)
+    for run in sorted(runs, key=lambda run: run.started):
+        for identity in {run.tags[key] for key in EITHER[tag] if key in run.tags} & found.keys():
+            found[identity].append(run)
     return found
 
 
@@ -167,6 +174,16 @@ def _searched(store: Store, experiments: Sequence[str], wanted: str) -> list[Run
         found += [_record(run) for run in page]
         if not (token := page.token):
             return found
+
+
+def changed_runs(store: Store, key: str, since: int) -> list[RunRecord]:
+    """The runs of a server's experiment with a tag that say RUNNING or have ended since a moment (ms since 1970)."""
+    there = f"tags.`{key}` LIKE '%' AND attributes."
+    return [
+        run
+        for wanted in ("status = 'RUNNING'", f"end_time >= {since}")
+        for run in _searched(store, [str(store.experiment_id)], there + wanted)
+    ]
 
 
 def metric_history(store: Store, ids: Sequence[str], key: str) -> dict[str, dict[int, float]]:
@@ -261,19 +278,35 @@ def fetch_artifact(store: Store, run_id: str, artifact: str, folder: str) -> Pat
     """
     from mlflow.exceptions import MlflowException
 
+    record = read_run(store, run_id)
     try:
-        if not store.writable:
-            local = local_folder(read_run(store, run_id))
-            if local is None:
-                raise FileNotFoundError(f"{artifact} is on no folder of this machine")
+        local = local_folder(record)
+        if local is not None:
             return Path(shutil.copy2(inside(local, artifact), folder))
-        return Path(store.client.download_artifacts(run_id, artifact, folder))
+        return download(store, record, artifact, Path(folder))
     except (MlflowException, OSError) as error:
-        record = read_run(store, run_id)
         kind = (
             "a sweep, whose jobs are runs" if record.tags.get("vae_lab.kind") == "sweep" else f"a {record.status} run"
         )
         raise UsageError(f"run={run_id} has no artifact {artifact}: it is {kind}; name a FINISHED run") from error
+
+
+def download(store: Store, record: RunRecord, name: str, folder: Path) -> Path:
+    """A file of a run, fetched from the server into a folder, or a folder of its.
+
+    By the address that the record has: by the run's id MLflow asks for the run, and for models, each time.
+
+    Raises:
+      MlflowException or OSError: where there is none.
+    """
+    from mlflow.artifacts import download_artifacts
+
+    place, uri = (folder / name).parent, f"{record.artifacts}/{name}"
+    return Path(
+        patiently(
+            store.at_once, lambda: download_artifacts(artifact_uri=uri, dst_path=str(place), tracking_uri=store.uri)
+        )
+    )
 
 
 def _record(run) -> RunRecord:
