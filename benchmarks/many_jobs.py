@@ -30,6 +30,8 @@ from vae_lab.tracking.standing import standings, standings_in
 from vae_lab.tracking.store import open_store
 
 SERVER = Path(__file__).resolve().parent.parent / "scripts" / "tracking_server.sh"
+SECONDS_TO_START = 300
+DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # whatever proxy the environment names
 
 
 @dataclass(frozen=True)
@@ -130,20 +132,23 @@ def served(folder: Path) -> Iterator[tuple[str, str]]:
         text=True, start_new_session=True,
     )  # fmt: skip
     try:
+        given_up = time.monotonic() + SECONDS_TO_START
         while not answers(port):
             if process.poll() is not None:
                 raise BrokenServer(process.communicate()[1].strip())
+            if time.monotonic() > given_up:
+                raise BrokenServer(f"it does not answer after {SECONDS_TO_START} s")
             time.sleep(0.2)
         yield f"http://127.0.0.1:{port}", f"postgresql+psycopg://{getpass.getuser()}@/mlflow?host={folder}/postgres"
     finally:
         process.terminate()
-        process.wait()
+        process.wait(timeout=60)
 
 
 def answers(port: int) -> bool:
     """Whether a server does on this machine."""
     try:
-        urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5).close()
+        DIRECT.open(f"http://127.0.0.1:{port}/health", timeout=5).close()
     except OSError:
         return False
     return True

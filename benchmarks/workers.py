@@ -3,6 +3,8 @@
 import importlib
 import multiprocessing
 import os
+import signal
+import sys
 import time
 import traceback
 from contextlib import suppress
@@ -29,6 +31,7 @@ class Turn:
 
 
 def _serve(connection: Connection, module: str, arguments: tuple) -> None:
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # what it has started is put away
     try:
         work = importlib.import_module(module).build(*arguments)
         while (argument := connection.recv()) is not None:

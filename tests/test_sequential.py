@@ -10,8 +10,9 @@ import pytest
 from scipy import integrate, stats
 from scipy.optimize import brentq
 
-from vae_lab.report.bounded_sequence import bounds_after_each
+from vae_lab.report.bounded_sequence import OutOfRange, bounds_after_each
 from vae_lab.report.confidence_sequence import bounds, critical, e_value
+from vae_lab.report.metric_range import UnknownRange, metric_range
 from vae_lab.report.rounds import Rule, next_round
 from vae_lab.report.sequential import courses_csv, courses_of, judge_by
 from vae_lab.report.statistics import power
@@ -163,7 +164,7 @@ def test_equal_values_of_known_range_come_to_the_end_that_arithmetic_gives():
 
 
 def test_values_beyond_their_range_are_refused():
-    with pytest.raises(ValueError, match="values from 2 to 21 are not all between 0 and 20"):
+    with pytest.raises(OutOfRange, match="values from 2 to 21 are not all between 0 and 20"):
         bounds_after_each([2, 21], ALPHA, 0, 20)
 
 
@@ -312,6 +313,20 @@ def test_a_claim_about_counts_is_decided_by_their_range():
     low, high = bounds_after_each([12.0] * 20, ALPHA / 2, -20, 20)[-1]
     assert (many.last.low, many.last.high) == (low, high)
     assert 0 < low < 8 < 12 < high
+
+
+def test_the_range_of_a_metric_is_what_the_settings_say():
+    flat, layers = {"latent_size": "8"}, {"latent_size": "8", "posterior.upper": "[16, 4]"}
+    assert metric_range("test/active_units", flat) == (0, 8)
+    assert metric_range("test/active_units", layers) == (0, 28)
+    assert metric_range("val/active_units_2", layers) == (0, 16)
+    assert metric_range("test/high_pareto_k", flat) == (0, 1)
+    for metric in ("test/elbo", "test/pareto_k", "test/rate + test/distortion", "gradient/encoder/snr"):
+        assert metric_range(metric, flat) is None
+    grid = flat | {"encoder.facts.spatial_latent": "True"}
+    for metric, params in (("test/active_units", grid), ("2 test/active_units", flat), ("test/active_units_4", layers)):
+        with pytest.raises(UnknownRange):
+            metric_range(metric, params)
 
 
 def test_values_that_may_not_be_compared_ask_for_no_seeds():

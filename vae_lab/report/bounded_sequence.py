@@ -14,7 +14,8 @@ spread:
     b_i = (2 log(2/alpha) / (v_i i log(i + 1)))^(1/2),  v_i the variance so far, begun with one value of 1/4.
 
 No normal values, no spread and no number of different values are asked for: counts are a case of it, and so are shares.
-It pays for that with width. However little they vary, n values leave about log(2/alpha)/n of the range on either side.
+It pays for that with width. However little they vary, n values leave about 4/3 log(2/alpha)/n of the range, below and
+above together.
 
 Waudby-Smith and Ramdas (2024), "Estimating means of bounded random variables by betting", J. R. Stat. Soc. B 86(1),
 sections 4.1 and 4.2, the hedged capital process with predictable plug-in bets.
@@ -29,6 +30,10 @@ from scipy import optimize
 CAUTION = 0.75  # the largest part of the capital that one value can take; the paper has 1/2 or 3/4
 
 
+class OutOfRange(ValueError):
+    """A value lies beyond what was said to be its range."""
+
+
 def bounds_after_each(values: Sequence[float], alpha: float, low: float, high: float) -> list[tuple[float, float]]:
     """The interval of level 1 - alpha after each value; it never grows.
 
@@ -38,11 +43,11 @@ def bounds_after_each(values: Sequence[float], alpha: float, low: float, high: f
       low, high: between which all values must lie, known before they are.
 
     Raises:
-      ValueError: where a value lies beyond.
+      OutOfRange: where a value lies beyond.
     """
     scaled = (np.asarray(values, np.float64) - low) / (high - low)
     if scaled.size and not (scaled.min() >= 0 and scaled.max() <= 1):
-        raise ValueError(f"values from {min(values):g} to {max(values):g} are not all between {low:g} and {high:g}")
+        raise OutOfRange(f"values from {min(values):g} to {max(values):g} are not all between {low:g} and {high:g}")
     shares = _shares(scaled, alpha)
     found, lower, upper = [], 0.0, 1.0
     for count in range(1, len(scaled) + 1):

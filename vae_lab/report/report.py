@@ -139,7 +139,8 @@ def gather(
     ]
     with tempfile.TemporaryDirectory() as folder:
         fetched = Path(folder)
-        values = per_image_values(store, study.metric, fetched, runs.all)
+        ahead = runs.all if len(runs.counted) > 1 else []
+        values = per_image_values(store, study.metric, fetched, ahead)
         comparisons = compare_all(runs.counted, reference, study.metric, values)
         sheets = sheets_of(store, runs, fetched)
     verdicts = [judge(one, runs.counted, planned) for one in study.expected]

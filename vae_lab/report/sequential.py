@@ -10,19 +10,18 @@ A metric of known range, such as the number of active units, goes by the sequenc
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from vae_lab.evaluation.quantities import is_count
-from vae_lab.report.bounded_sequence import bounds_after_each
+from vae_lab.report.bounded_sequence import OutOfRange, bounds_after_each
 from vae_lab.report.comparison import Comparison, Runs, compare
 from vae_lab.report.confidence_sequence import bounds
+from vae_lab.report.metric_range import UnknownRange, metric_range
 from vae_lab.report.statistics import ALPHA
 from vae_lab.report.table import csv_table
 from vae_lab.report.verdicts import MET, MISSED, Verdict
 from vae_lab.study.expectations import Expectation, value_of
 from vae_lab.study.study import Study
-from vae_lab.tracking.records import RunRecord
 
 
 class _Refused(Exception):
@@ -96,7 +95,7 @@ def _course(claim: Expectation, runs: Runs, alpha: float) -> Course:
             intervals = [bounds(values[:count], alpha, scale) for count in range(1, len(values) + 1)]
         else:
             intervals = bounds_after_each(values, alpha, *between)
-    except (_Refused, ValueError) as why:
+    except (_Refused, UnknownRange, OutOfRange) as why:
         return Course(claim, alpha, (), str(why))
     steps = [
         Step(seed, values[index], math.fsum(values[: index + 1]) / (index + 1), *intervals[index])
@@ -106,21 +105,17 @@ def _course(claim: Expectation, runs: Runs, alpha: float) -> Course:
 
 
 def range_of_values(claim: Expectation, runs: Runs) -> tuple[float, float] | None:
-    """Between what the values of a claim must lie, by what its metric is; None where nothing says so."""
-    found = [_range_of(claim.metric.rpartition("/")[2], runs.get(arm, {})) for arm in claim.arms]
-    if any(one is None for one in found):
+    """Between what the values of a claim must lie; None where there is no such bound, or no run."""
+    found = [
+        metric_range(claim.metric, run.params) for arm in claim.arms for run in list(runs.get(arm, {}).values())[:1]
+    ]
+    ranges = [one for one in found if one is not None]
+    if len(ranges) < len(claim.arms):
         return None
-    (low, high), *of_reference = [one for one in found if one is not None]
+    (low, high), *of_reference = ranges
     for least, most in of_reference:
         low, high = low - most, high - least
     return low, high
-
-
-def _range_of(name: str, by_seed: Mapping[int, RunRecord]) -> tuple[float, float] | None:
-    if name == "high_pareto_k":  # a share of images
-        return 0.0, 1.0
-    sizes = {float(run.params["latent_size"]) for run in by_seed.values() if "latent_size" in run.params}
-    return (0.0, max(sizes)) if is_count(name) and sizes else None
 
 
 def _decides(claim: Expectation, low: float, high: float) -> str | None:
