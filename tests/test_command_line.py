@@ -15,7 +15,8 @@ from conftest import CHECKOUT
 from mutations import copy_of_the_product
 
 import vae_lab
-from vae_lab.tracking.records import children, fetch_artifact, read_run, runs_tagged
+from vae_lab.tracking.artifacts import fetch_artifact
+from vae_lab.tracking.records import children, read_run, runs_tagged
 from vae_lab.tracking.store import open_store
 
 TINY = ["encoder.hidden=[16]", "decoder.hidden=[16]", "latent_size=2", "training.epochs=2", "training.jit=false"]

@@ -186,7 +186,7 @@ def test_a_finished_run_is_evaluated_again_with_its_gaps(own_home, order_of, tmp
     """As `scripts/evaluate.py run=ID evaluation.gaps.images=5` does: a run beside it, with values of each image."""
     from vae_lab.run.reevaluate import evaluate_run
     from vae_lab.run.work import train
-    from vae_lab.tracking.records import fetch_artifact
+    from vae_lab.tracking.artifacts import fetch_artifact
 
     small = ("encoder.hidden=[8]", "decoder.hidden=[8]", "latent_size=2", "training.jit=false", "training.epochs=1")
     quick = ("evaluation.importance_samples=5", "evaluation.images_every=0", "evaluation.pictures=false")

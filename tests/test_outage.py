@@ -19,7 +19,8 @@ from vae_lab.config.compose import compose
 from vae_lab.errors import UsageError
 from vae_lab.run.job import run_job
 from vae_lab.tracking import away
-from vae_lab.tracking.records import fetch_artifact, runs_tagged
+from vae_lab.tracking.artifacts import fetch_artifact
+from vae_lab.tracking.records import runs_tagged
 from vae_lab.tracking.store import open_store
 from vae_lab.tracking.tracked_run import TrackedRun
 

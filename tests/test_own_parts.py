@@ -14,7 +14,8 @@ from vae_lab.run.loaded import load_run
 from vae_lab.run.work import train
 from vae_lab.study.identity import identity_of
 from vae_lab.study.jobs import checked_plan
-from vae_lab.tracking.records import fetch_artifact, read_run
+from vae_lab.tracking.artifacts import fetch_artifact
+from vae_lab.tracking.records import read_run
 
 MODULE = """
 import numpy as np

@@ -7,7 +7,8 @@ from PIL import Image
 from vae_lab.config.compose import compose
 from vae_lab.evaluation.pictures import CHEAP
 from vae_lab.run.work import train
-from vae_lab.tracking.records import fetch_artifact, metric_history, read_run
+from vae_lab.tracking.artifacts import fetch_artifact
+from vae_lab.tracking.records import metric_history, read_run
 
 TINY = ("encoder.hidden=[16]", "decoder.hidden=[16]", "latent_size=2", "training.jit=false")
 QUICK = ("evaluation.importance_samples=5", "evaluation.images_every=0", "evaluation.pictures=false")

@@ -17,7 +17,8 @@ from vae_lab.search.findings import importances
 from vae_lab.search.search import at_once
 from vae_lab.search.space import check_space, read_space
 from vae_lab.search.storage import ask, ask_again, find_study, open_study
-from vae_lab.tracking.records import children, fetch_artifact, read_run
+from vae_lab.tracking.artifacts import fetch_artifact
+from vae_lab.tracking.records import children, read_run
 from vae_lab.tracking.store import open_store
 
 

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from vae_lab.errors import UsageError
+from vae_lab.tracking.artifacts import fetch_artifact
 from vae_lab.tracking.database import read_runs
-from vae_lab.tracking.records import children, fetch_artifact, read_run, run_of
+from vae_lab.tracking.records import children, read_run, run_of
 from vae_lab.tracking.store import look_into, open_store
 from vae_lab.tracking.tracked_run import TrackedRun
 

@@ -11,9 +11,10 @@ from rich.table import Table as ScreenTable
 
 from vae_lab.errors import UsageError
 from vae_lab.report.format import clock
+from vae_lab.tracking.artifacts import fetch_artifact
 from vae_lab.tracking.heartbeat import is_alive_here
 from vae_lab.tracking.newest import Newest
-from vae_lab.tracking.records import RunRecord, fetch_artifact, read_run, runs_tagged
+from vae_lab.tracking.records import RunRecord, read_run, runs_tagged
 from vae_lab.tracking.store import Store
 
 KINDS = ("done", "running", "failed", "killed", "left")

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from vae_lab.report.comparison import PerImage
-from vae_lab.tracking.artifacts import artifact
-from vae_lab.tracking.records import RunRecord, local_folder
+from vae_lab.tracking.artifacts import artifact, local_folder
+from vae_lab.tracking.records import RunRecord
 from vae_lab.tracking.store import Store
 
 FETCHED_AT_ONCE = 8

@@ -14,8 +14,8 @@ from vae_lab.run.checkpoint import checkpoints_of
 from vae_lab.run.fit import put_selected_weights
 from vae_lab.run.program import Program, images_of, new_program
 from vae_lab.study.identity import differences, identity_of
-from vae_lab.tracking.artifacts import CONFIG, WEIGHTS, identity_of_run
-from vae_lab.tracking.records import RunRecord, fetch_artifact, read_run
+from vae_lab.tracking.artifacts import CONFIG, WEIGHTS, fetch_artifact, identity_of_run
+from vae_lab.tracking.records import RunRecord, read_run
 from vae_lab.tracking.store import open_store
 
 

@@ -10,8 +10,8 @@ from vae_lab.config.settings import OPTIONS, settings_of
 from vae_lab.errors import UsageError
 from vae_lab.run.job import run_job
 from vae_lab.study.identity import differences, identity_of
-from vae_lab.tracking.artifacts import CONFIG, identity_of_run
-from vae_lab.tracking.records import RunRecord, fetch_artifact, read_run, run_of
+from vae_lab.tracking.artifacts import CONFIG, fetch_artifact, identity_of_run
+from vae_lab.tracking.records import RunRecord, read_run, run_of
 from vae_lab.tracking.store import Store
 
 

@@ -12,8 +12,8 @@ from vae_lab.run.fit import Fit, OnProgress, fit
 from vae_lab.run.order import Order
 from vae_lab.run.program import images_of, program_for
 from vae_lab.run.run import Run
-from vae_lab.tracking.artifacts import CONFIG, IDENTITY, WEIGHTS, log_frames_of
-from vae_lab.tracking.records import ADOPTED_CODE, RunRecord, fetch_artifact, rows_of_run
+from vae_lab.tracking.artifacts import CONFIG, IDENTITY, WEIGHTS, fetch_artifact, log_frames_of
+from vae_lab.tracking.records import ADOPTED_CODE, RunRecord, rows_of_run
 from vae_lab.tracking.tracked_run import TrackedRun
 
 log = logging.getLogger("vae_lab")

@@ -1,13 +1,18 @@
 """The files of a run: read where they lie, or fetched from a server."""
 
+import shutil
 import tempfile
 from pathlib import Path
+from urllib.parse import urlparse
+from urllib.request import url2pathname
 
 import numpy as np
 
+from vae_lab.errors import UsageError
 from vae_lab.study.identity import Identity
 from vae_lab.tracking import frame_names
-from vae_lab.tracking.records import RunRecord, download, inside, local_folder
+from vae_lab.tracking.away import patiently
+from vae_lab.tracking.records import RunRecord, read_run
 from vae_lab.tracking.store import Store
 from vae_lab.tracking.tracked_run import TrackedRun
 
@@ -15,6 +20,62 @@ CONFIG = "config.yaml"
 IDENTITY = "identity.json"
 PLANNED_CODE = "code.json"  # of a sweep: by file, the digests of the code that it was planned with
 WEIGHTS = "model/model.weights.h5"
+
+
+def local_folder(record: RunRecord) -> Path | None:
+    """The run's artifact folder where it is a folder of this machine, which is read without asking MLflow."""
+    place = urlparse(record.artifacts)
+    return Path(url2pathname(place.path)) if place.scheme in ("", "file") else None
+
+
+def inside(folder: Path, name: str) -> Path:
+    """A place in a folder.
+
+    Raises:
+      UsageError: where the name, or a link that it names, leads out of it.
+    """
+    if not (folder / name).resolve().is_relative_to(folder.resolve()):
+        raise UsageError(f"{name} leads out of {folder}; a run's files are its own, and this one is not read")
+    return folder / name
+
+
+def fetch_artifact(store: Store, run_id: str, artifact: str, folder: str) -> Path:
+    """Copies an artifact (a file) of a run into a folder.
+
+    Raises:
+      UsageError: when the run has no such artifact.
+    """
+    from mlflow.exceptions import MlflowException
+
+    record = read_run(store, run_id)
+    try:
+        local = local_folder(record)
+        if local is not None:
+            return Path(shutil.copy2(inside(local, artifact), folder))
+        return download(store, record, artifact, Path(folder))
+    except (MlflowException, OSError) as error:
+        kind = (
+            "a sweep, whose jobs are runs" if record.tags.get("vae_lab.kind") == "sweep" else f"a {record.status} run"
+        )
+        raise UsageError(f"run={run_id} has no artifact {artifact}: it is {kind}; name a FINISHED run") from error
+
+
+def download(store: Store, record: RunRecord, name: str, folder: Path) -> Path:
+    """A file of a run, fetched from the server into a folder, or a folder of its.
+
+    By the address that the record has: by the run's id MLflow asks for the run, and for models, each time.
+
+    Raises:
+      MlflowException or OSError: where there is none.
+    """
+    from mlflow.artifacts import download_artifacts
+
+    place, uri = (folder / name).parent, f"{record.artifacts}/{name}"
+    return Path(
+        patiently(
+            store.at_once, lambda: download_artifacts(artifact_uri=uri, dst_path=str(place), tracking_uri=store.uri)
+        )
+    )
 
 
 def artifact(store: Store, record: RunRecord, name: str, folder: Path) -> Path | None:
