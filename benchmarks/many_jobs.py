@@ -4,20 +4,15 @@ In a sqlite file; and, where PostgreSQL's programs and psycopg are, over a serve
 """
 
 import getpass
-import os
-import socket
-import subprocess
-import sys
 import tempfile
 import time
-import urllib.request
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from benchmarks.report_time import BY_EPOCH, NAME, Size, fill
+from benchmarks.server import free_port, tracking_server
 from benchmarks.workers import BrokenWorker, Worker
 from vae_lab.config.compose import compose_unchecked
 from vae_lab.console.watch import Watched, shown
@@ -28,10 +23,6 @@ from vae_lab.sweep.multirun import come_to
 from vae_lab.sweep.parent import SweepRun
 from vae_lab.tracking.standing import standings, standings_in
 from vae_lab.tracking.store import open_store
-
-SERVER = Path(__file__).resolve().parent.parent / "scripts" / "tracking_server.sh"
-SECONDS_TO_START = 300
-DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # whatever proxy the environment names
 
 
 @dataclass(frozen=True)
@@ -92,8 +83,10 @@ def look_over_server(size: Size) -> Looked:
     """
     with tempfile.TemporaryDirectory(prefix="vae_lab-") as room:  # a short path, for PostgreSQL's socket
         Path(room).chmod(0o755)  # root's PostgreSQL is another user
-        with served(Path(room)) as (address, database):
-            cfg = compose_unchecked(f"tracking.uri={address}", "latent_size=2")
+        port = free_port()
+        with tracking_server(Path(room), port):
+            cfg = compose_unchecked(f"tracking.uri=http://127.0.0.1:{port}", "latent_size=2")
+            database = f"postgresql+psycopg://{getpass.getuser()}@/mlflow?host={room}/postgres"
             return look_at(cfg, Path(room), size, database)
 
 
@@ -114,44 +107,6 @@ def look_at(cfg: Any, folder: Path, size: Size, database: str | None = None) -> 
 
 
 KINDS = {"sqlite": look, "server on PostgreSQL": look_over_server}
-
-
-class BrokenServer(RuntimeError):
-    """A server did not start; the message says why."""
-
-
-@contextmanager
-def served(folder: Path) -> Iterator[tuple[str, str]]:
-    """A tracking server on PostgreSQL, all of it in a folder: its address, and that of its database."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [str(SERVER), str(folder), "--port", str(port)]
-    process = subprocess.Popen(
-        command, env=os.environ | {"PYTHON": sys.executable}, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-        text=True, start_new_session=True,
-    )  # fmt: skip
-    try:
-        given_up = time.monotonic() + SECONDS_TO_START
-        while not answers(port):
-            if process.poll() is not None:
-                raise BrokenServer(process.communicate()[1].strip())
-            if time.monotonic() > given_up:
-                raise BrokenServer(f"it does not answer after {SECONDS_TO_START} s")
-            time.sleep(0.2)
-        yield f"http://127.0.0.1:{port}", f"postgresql+psycopg://{getpass.getuser()}@/mlflow?host={folder}/postgres"
-    finally:
-        process.terminate()
-        process.wait(timeout=60)
-
-
-def answers(port: int) -> bool:
-    """Whether a server does on this machine."""
-    try:
-        DIRECT.open(f"http://127.0.0.1:{port}/health", timeout=5).close()
-    except OSError:
-        return False
-    return True
 
 
 def table(size: Size) -> str:

@@ -4,7 +4,8 @@ import os
 import signal
 import time
 
-from services.running import BRIEF, NETWORK, free_port, rows_of, tracking_server, wait_for
+from benchmarks.server import free_port, tracking_server
+from services.running import BRIEF, NETWORK, rows_of, wait_for
 from vae_lab.tracking.records import runs_tagged
 from vae_lab.tracking.store import open_store
 

@@ -1,12 +1,6 @@
 """Sweeps and servers as the checks run them, and what a store must hold afterwards."""
 
-import os
-import socket
-import subprocess
-import sys
 import time
-import urllib.request
-from contextlib import contextmanager
 from pathlib import Path
 
 from vae_lab.tracking.records import runs_tagged
@@ -18,12 +12,6 @@ BRIEF = ["evaluation.importance_samples=5", "evaluation.images_every=0"]
 SWEEP = ["-m", "seed=0,1", "prior=mvn,mixture", "training.epochs=2", *NETWORK, *BRIEF]
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 def wait_for(condition, seconds, what):
     """Returns the first true value of a condition."""
     end = time.monotonic() + seconds
@@ -32,30 +20,6 @@ def wait_for(condition, seconds, what):
             return value
         time.sleep(0.2)
     raise AssertionError(f"no {what} after {seconds} s")
-
-
-@contextmanager
-def tracking_server(folder, port):
-    """`scripts/tracking_server.sh`, answering."""
-    command = [str(CHECKOUT / "scripts" / "tracking_server.sh"), str(folder), "--port", str(port)]
-    environment = os.environ | {"PYTHON": sys.executable, "PYTHONPATH": str(CHECKOUT)}
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, start_new_session=True)
-    try:
-        wait_for(lambda: process.poll() is not None or answers(port), 900, "answer of the tracking server")
-        assert process.poll() is None, (folder / "mlflow.log").read_text()[-3000:]
-        yield process
-    finally:
-        if process.poll() is None:
-            process.terminate()
-        process.wait(timeout=60)
-
-
-def answers(port):
-    try:
-        urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5).close()
-    except OSError:
-        return False
-    return True
 
 
 def rows_of(store, run_id):

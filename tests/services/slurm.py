@@ -10,7 +10,8 @@ import time
 import psutil
 import pytest
 
-from services.running import BRIEF, NETWORK, assert_sweep, free_port, rows_of, wait_for
+from benchmarks.server import free_port
+from services.running import BRIEF, NETWORK, assert_sweep, rows_of, wait_for
 from vae_lab.tracking.records import runs_tagged
 from vae_lab.tracking.store import open_store
 

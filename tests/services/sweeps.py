@@ -9,7 +9,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from services.running import BRIEF, CHECKOUT, NETWORK, assert_sweep, free_port, rows_of, tracking_server, wait_for
+from benchmarks.server import free_port, tracking_server
+from services.running import BRIEF, CHECKOUT, NETWORK, assert_sweep, rows_of, wait_for
 from vae_lab.tracking.records import runs_tagged
 from vae_lab.tracking.store import open_store
 

@@ -1,7 +1,7 @@
 """The files of a run: read where they lie, or fetched from a server."""
 
-import shutil
 import tempfile
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlparse
 from urllib.request import url2pathname
@@ -39,43 +39,18 @@ def inside(folder: Path, name: str) -> Path:
     return folder / name
 
 
-def fetch_artifact(store: Store, run_id: str, artifact: str, folder: str) -> Path:
-    """Copies an artifact (a file) of a run into a folder.
+def fetch_artifact(store: Store, run_id: str, name: str, folder: str) -> Path:
+    """A file of a run, as `artifact` gives it.
 
     Raises:
-      UsageError: when the run has no such artifact.
+      UsageError: when the run has no such file.
     """
-    from mlflow.exceptions import MlflowException
-
     record = read_run(store, run_id)
-    try:
-        local = local_folder(record)
-        if local is not None:
-            return Path(shutil.copy2(inside(local, artifact), folder))
-        return download(store, record, artifact, Path(folder))
-    except (MlflowException, OSError) as error:
-        kind = (
-            "a sweep, whose jobs are runs" if record.tags.get("vae_lab.kind") == "sweep" else f"a {record.status} run"
-        )
-        raise UsageError(f"run={run_id} has no artifact {artifact}: it is {kind}; name a FINISHED run") from error
-
-
-def download(store: Store, record: RunRecord, name: str, folder: Path) -> Path:
-    """A file of a run, fetched from the server into a folder, or a folder of its.
-
-    By the address that the record has: by the run's id MLflow asks for the run, and for models, each time.
-
-    Raises:
-      MlflowException or OSError: where there is none.
-    """
-    from mlflow.artifacts import download_artifacts
-
-    place, uri = (folder / name).parent, f"{record.artifacts}/{name}"
-    return Path(
-        patiently(
-            store.at_once, lambda: download_artifacts(artifact_uri=uri, dst_path=str(place), tracking_uri=store.uri)
-        )
-    )
+    if (path := artifact(store, record, name, Path(folder))) is None:
+        sweep = record.tags.get("vae_lab.kind") == "sweep"
+        kind = "a sweep, whose jobs are runs" if sweep else f"a {record.status} run"
+        raise UsageError(f"run={run_id} has no artifact {name}: it is {kind}; name a FINISHED run")
+    return path
 
 
 def artifact(store: Store, record: RunRecord, name: str, folder: Path) -> Path | None:
@@ -87,13 +62,14 @@ def artifact(store: Store, record: RunRecord, name: str, folder: Path) -> Path |
     local = local_folder(record)
     if local is not None:
         return path if (path := inside(local, name)).is_file() else None
+    from mlflow.artifacts import download_artifacts
     from mlflow.exceptions import MlflowException
 
-    target = inside(folder, record.run_id)
-    inside(target, name)
-    target.mkdir(parents=True, exist_ok=True)
+    place = inside(inside(folder, record.run_id), name).parent
+    # By its address: asked for by the run's id, MLflow looks up the run, and models of it, for each file.
+    request = partial(download_artifacts, f"{record.artifacts}/{name}", dst_path=str(place), tracking_uri=store.uri)
     try:
-        return download(store, record, name, target)
+        return Path(patiently(store.at_once, request))
     except (MlflowException, OSError):
         return None
 

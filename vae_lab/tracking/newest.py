@@ -21,8 +21,8 @@ class Newest:
         if database_path(self.store.uri) is not None:
             return newest_of(self.store, evaluations)
         own, adopted = EITHER["vae_lab.evaluation"]
-        ends = sorted(run.ended for run in self.there.values() if run.ended and run.ended <= 1000 * time.time())
-        since = ends[-1] - CLOCKS_APART if ends else 0
+        ends = (run.ended for run in self.there.values() if run.ended and run.ended <= 1000 * time.time())
+        since = max(ends, default=CLOCKS_APART) - CLOCKS_APART
         # Adopted runs have ended long ago, and are few.
         told = [*changed_runs(self.store, own, since), *changed_runs(self.store, adopted, 0)]
         told_ids = {run.run_id for run in told}
