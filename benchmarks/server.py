@@ -28,21 +28,21 @@ def tracking_server(folder: Path, port: int) -> Iterator[subprocess.Popen]:
     """
     command = [str(CHECKOUT / "scripts" / "tracking_server.sh"), str(folder), "--port", str(port)]
     environment = os.environ | {"PYTHON": sys.executable, "PYTHONPATH": str(CHECKOUT)}
-    process = subprocess.Popen(
+    with subprocess.Popen(
         command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True
-    )
-    try:
-        given_up = time.monotonic() + SECONDS_TO_START
-        while not answers(port):
-            if process.poll() is not None:
-                raise BrokenServer(process.communicate()[1].strip() or (folder / "mlflow.log").read_text()[-3000:])
-            if time.monotonic() > given_up:
-                raise BrokenServer(f"it does not answer after {SECONDS_TO_START} s")
-            time.sleep(0.2)
-        yield process
-    finally:
-        process.terminate()
-        process.wait(timeout=60)
+    ) as process:
+        try:
+            given_up = time.monotonic() + SECONDS_TO_START
+            while not answers(port):
+                if process.poll() is not None:
+                    raise BrokenServer(process.stderr.read().strip() or (folder / "mlflow.log").read_text()[-3000:])
+                if time.monotonic() > given_up:
+                    raise BrokenServer(f"it does not answer after {SECONDS_TO_START} s")
+                time.sleep(0.2)
+            yield process
+        finally:
+            process.terminate()
+            process.wait(timeout=60)
 
 
 def free_port() -> int:
